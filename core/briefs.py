@@ -1,0 +1,212 @@
+"""The brief: what a job of each kind is asked for, validated hard, with every default written out.
+
+`PARAMS[kind]` loads JSON into a plain dict that holds every field, so the stored brief says all a
+worker needs and a later change of defaults does not change an old job.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+
+from core.licences import LicenceClass
+
+MAX_TEXT = 20_000
+MAX_SCRIPT = 200_000
+SIZES = (240, 360, 480, 720, 1080)
+FPS = (24, 25, 30, 50, 60)
+ASPECTS = {"16:9": (16, 9), "9:16": (9, 16), "1:1": (1, 1), "4:5": (4, 5)}
+CAPTION_STYLES = ("karaoke", "plain", "boxed", "none")
+SCRIPT_FORMATS = ("auto", "plain", "markdown", "fountain")
+LICENCE_CLASSES = tuple(kind.value for kind in LicenceClass)
+GATES = ("script", "takes", "cut")
+FILM_PHASES = ("write", "source", "shoot", "finish", "deliver")
+SHOT_FAILURE = ("card", "halt")
+_SLUG = validate.Regexp(r"^[a-z0-9_]{1,64}$", error="Use the slug of a provider or source.")
+
+
+class BriefSchema(Schema):
+    class Meta:
+        unknown = RAISE
+
+
+class StrictBoolean(fields.Boolean):
+    """`true` or `false`; a "yes" or a 1 is a mistake somewhere."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> bool:  # noqa: ARG002
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+def _text(limit: int, **more: Any) -> fields.String:
+    return fields.String(
+        validate=[
+            validate.Length(min=1, max=limit),
+            validate.ContainsNoneOf("\x00", error="Must not contain NUL characters."),
+        ],
+        **more,
+    )
+
+
+class MusicSchema(BriefSchema):
+    """`{"from": "none"}`, `{"from": "asset", "id": "<audio asset>"}` or `{"from": "<source>", "id": …}`."""
+
+    source = fields.String(
+        data_key="from", required=True, metadata={"description": "`none`, `asset`, or a source's slug."}
+    )
+    id = _text(500, load_default=None, allow_none=True)
+
+    @validates_schema
+    def check(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("source") != "none" and not data.get("id"):
+            raise ValidationError("Say which piece: `id` is needed unless `from` is `none`.", "id")
+
+
+class LicencePolicySchema(BriefSchema):
+    allow = fields.List(
+        fields.String(validate=validate.OneOf(LICENCE_CLASSES)),
+        load_default=lambda: ["free", "attribution", "commercial"],
+        validate=validate.Length(min=1),
+    )
+    share_alike = StrictBoolean(
+        load_default=True, metadata={"description": "Take share-alike works (the film inherits the duty)."}
+    )
+    commercial = StrictBoolean(
+        load_default=True, metadata={"description": "The film earns money: non-commercial works are out."}
+    )
+
+
+class FilmParams(BriefSchema):
+    """A film: `text` (what it is about) or `script` (the words), and how it should look and sound."""
+
+    title = _text(300, load_default=None, allow_none=True)
+    text = _text(MAX_TEXT, load_default=None, allow_none=True)
+    script = _text(MAX_SCRIPT, load_default=None, allow_none=True)
+    script_format = fields.String(validate=validate.OneOf(SCRIPT_FORMATS), load_default="auto")
+    format = fields.String(validate=validate.OneOf(list(ASPECTS)), load_default="16:9")
+    size = fields.Integer(
+        strict=True,
+        validate=validate.OneOf(SIZES),
+        load_default=720,
+        metadata={"description": "Short side in pixels."},
+    )
+    fps = fields.Integer(strict=True, validate=validate.OneOf(FPS), load_default=30)
+    language = fields.String(
+        validate=validate.Regexp(
+            r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", error="Use a language tag such as `en` or `pt-br`."
+        ),
+        load_default="en",
+    )
+    narrator = fields.String(validate=_SLUG, load_default="espeak")
+    voice = _text(100, load_default=None, allow_none=True)
+    music = fields.Nested(MusicSchema, load_default=lambda: {"source": "none", "id": None})
+    captions = fields.String(validate=validate.OneOf(CAPTION_STYLES), load_default="karaoke")
+    target_duration = fields.Float(
+        validate=validate.Range(min=1, max=600),
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Seconds wanted; the writer aims for it. Null: as long as the words take."},
+    )
+    writer = fields.String(
+        validate=_SLUG,
+        load_default="auto",
+        metadata={"description": "Who writes from `text`: a writer's slug, or `auto` for the best enabled."},
+    )
+    providers = fields.List(
+        fields.String(validate=_SLUG), load_default=lambda: ["local"], validate=validate.Length(min=1, max=20)
+    )
+    sources = fields.List(
+        fields.String(validate=_SLUG),
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(max=20),
+        metadata={"description": "Stock sources to search; null = every enabled one, [] = none."},
+    )
+    licences = fields.Nested(LicencePolicySchema, load_default=lambda: LicencePolicySchema().load({}))
+    on_shot_failure = fields.String(
+        validate=validate.OneOf(SHOT_FAILURE),
+        load_default="card",
+        metadata={"description": "A shot without a usable take: show a `card`, or `halt` the job."},
+    )
+    seed = fields.Integer(strict=True, validate=validate.Range(min=0, max=2**31 - 1), load_default=0)
+    reuse = StrictBoolean(load_default=True, metadata={"description": "Take over steps with equal inputs."})
+
+    @validates_schema
+    def check(self, data: dict[str, Any], **_: Any) -> None:
+        text, script = data.get("text"), data.get("script")
+        if (text is None) == (script is None):
+            raise ValidationError(
+                "Give either `text` (a brief) or `script`, not both and not neither.", "text"
+            )
+        if not (text or script or "").strip():
+            raise ValidationError("There are no words in it.", "text" if text is not None else "script")
+
+
+class RegionSchema(BriefSchema):
+    """A rectangle as shares of the frame, and when it is there (seconds; null = always)."""
+
+    x = fields.Float(required=True, validate=validate.Range(min=0, max=1))
+    y = fields.Float(required=True, validate=validate.Range(min=0, max=1))
+    width = fields.Float(required=True, validate=validate.Range(min=0, min_inclusive=False, max=1))
+    height = fields.Float(required=True, validate=validate.Range(min=0, min_inclusive=False, max=1))
+    start = fields.Float(load_default=None, allow_none=True, validate=validate.Range(min=0))
+    end = fields.Float(load_default=None, allow_none=True, validate=validate.Range(min=0))
+
+    @validates_schema
+    def check(self, data: dict[str, Any], **_: Any) -> None:
+        if data["x"] + data["width"] > 1.0001 or data["y"] + data["height"] > 1.0001:
+            raise ValidationError(
+                "The rectangle leaves the frame: x + width and y + height are at most 1.", "x"
+            )
+        if data.get("start") is not None and data.get("end") is not None and data["end"] <= data["start"]:
+            raise ValidationError("`end` must be after `start`.", "end")
+
+
+class TextRemovalParams(BriefSchema):
+    """Remove burnt-in text from an uploaded clip, inside the regions a person marked."""
+
+    asset_id = fields.UUID(required=True)
+    regions = fields.List(fields.Nested(RegionSchema), required=True, validate=validate.Length(min=1, max=20))
+    provider = fields.String(validate=_SLUG, load_default="local")
+
+
+class ScrapeParams(BriefSchema):
+    """Search stock sources and keep the best finds as assets."""
+
+    words = fields.List(_text(100), required=True, validate=validate.Length(min=1, max=10))
+    kind = fields.String(validate=validate.OneOf(["image", "clip", "audio"]), load_default="image")
+    orientation = fields.String(
+        validate=validate.OneOf(["landscape", "portrait", "square"]), load_default=None, allow_none=True
+    )
+    sources = fields.List(
+        fields.String(validate=_SLUG), load_default=None, allow_none=True, validate=validate.Length(max=20)
+    )
+    keep = fields.Integer(strict=True, validate=validate.Range(min=1, max=50), load_default=5)
+    licences = fields.Nested(LicencePolicySchema, load_default=lambda: LicencePolicySchema().load({}))
+
+
+PARAMS: dict[str, type[BriefSchema]] = {
+    "film": FilmParams,
+    "text_removal": TextRemovalParams,
+    "scrape": ScrapeParams,
+}
+
+
+def load_params(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Validate the params of one job kind.
+
+    Returns JSON-ready values in the shape of the request, every default filled in.
+    Raises marshmallow's `ValidationError`, whose messages are per field.
+    """
+    schema = PARAMS[kind]()
+    dumped: dict[str, Any] = schema.dump(schema.load(data))
+    return dumped
+
+
+def frame_size(aspect: str, short_side: int) -> tuple[int, int]:
+    """Width and height in pixels, both even, of a format whose shorter side is `short_side`."""
+    across, down = ASPECTS[aspect]
+    unit = short_side / min(across, down)
+    return round(across * unit / 2) * 2, round(down * unit / 2) * 2

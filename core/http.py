@@ -1,0 +1,234 @@
+"""The only door to the network: guarded, timed, bounded, retried for reads, and silent about secrets.
+
+Which status becomes which error stands in `core.answers`; which addresses are allowed in `core.guard`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urljoin
+
+import requests
+import tenacity
+
+from core.answers import CHUNK, Answer, Download, host_of, raise_for, read_answer, save_body, translated
+from core.errors import Invalid, Misconfigured, Permanent, Retryable, Unconfirmed
+from core.guard import Guard, GuardedAdapter, Resolver, check_url, parse_allow_list, resolve
+from core.redact import redact
+
+__all__ = ["PRODUCT", "Answer", "Download", "HttpClient", "redact"]
+
+PRODUCT = "Callsheet/0.1"
+_MAX_HOPS = 5
+T = TypeVar("T")
+
+
+class HttpClient:
+    """Speak HTTP for every source and provider of a process; safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        contact: str = "",
+        allow: str | Collection[str] = (),
+        offline: bool = False,
+        timeout: tuple[float, float] = (5.0, 30.0),
+        retry_for: float = 30.0,
+        resolver: Resolver = resolve,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`timeout` is (connect, silence between bytes) in seconds; `retry_for` bounds one read's waiting."""
+        self._guard = Guard(parse_allow_list(allow), offline, resolver)
+        self._timeout, self._retry_for, self._sleep = timeout, retry_for, sleep
+        if any(ord(c) < 32 for c in contact):
+            raise Misconfigured("CONTACT must be one line: a web page or an e-mail address")
+        about = f" ({contact.strip()})" if contact.strip() else ""
+        self.user_agent = f"{PRODUCT}{about} requests/{requests.__version__}"
+        self._reads = self._session()
+
+    def get(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        expect: Collection[int] = (),
+        check: Callable[[Answer], None] | None = None,
+    ) -> Answer:
+        """Read `url`. Statuses in `expect` are returned instead of raised.
+
+        `check` sees each answer inside the retry loop and may raise Retryable, for sources that report
+        trouble with status 200.
+        """
+
+        def once() -> Answer:
+            with self._open("GET", url, params=params, headers=headers) as response:
+                answer = read_answer(response)
+            raise_for(answer, expect, write=False)
+            if check is not None:
+                check(answer)
+            return answer
+
+        return self._retrying(once)
+
+    def get_json(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        check: Callable[[Answer], None] | None = None,
+    ) -> Any:
+        """Read `url` and parse it; as `get`."""
+        return self.get(url, params=params, headers=headers, check=check).json()
+
+    def post(
+        self,
+        url: str,
+        *,
+        json_body: Any = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        safe: bool = False,
+        expect: Collection[int] = (),
+        read_timeout: float | None = None,
+    ) -> Answer:
+        """Write to `url`, once.
+
+        `safe` says that repeating it costs nothing (a token, a local model): then it fails and retries
+        like a read. Otherwise an unknown outcome raises Unconfirmed. Redirects are never followed.
+        """
+
+        def once() -> Answer:
+            with self._open(
+                "POST", url, json_body=json_body, form=form, headers=headers, safe=safe, silence=read_timeout
+            ) as response:
+                answer = read_answer(response, write=not safe)
+            raise_for(answer, expect, write=not safe)
+            return answer
+
+        return self._retrying(once) if safe else once()
+
+    def post_json(
+        self,
+        url: str,
+        body: Any,
+        *,
+        headers: Mapping[str, str] | None = None,
+        safe: bool = False,
+        read_timeout: float | None = None,
+    ) -> Any:
+        """Post JSON and parse the answer; an unreadable answer to an unsafe call raises Unconfirmed."""
+        answer = self.post(url, json_body=body, headers=headers, safe=safe, read_timeout=read_timeout)
+        try:
+            return answer.json()
+        except Permanent as exc:
+            if safe:
+                raise
+            raise Unconfirmed(exc.message) from None
+
+    def download(
+        self,
+        url: str,
+        out: Path,
+        max_bytes: int,
+        *,
+        headers: Mapping[str, str] | None = None,
+        deadline: float = 900.0,
+    ) -> Download:
+        """Save `url` as `out`, whole or not at all; `max_bytes` counts the bytes after decompression.
+
+        Raises Permanent (code `too_large`) over the limit and Retryable when the file was cut off.
+        """
+
+        def once() -> Download:
+            with self._open(
+                "GET", url, headers={"Accept-Encoding": "identity", **(headers or {})}
+            ) as response:
+                if response.status_code != 200:
+                    raise_for(read_answer(response, limit=CHUNK), (), write=False)
+                    raise Permanent(f"{host_of(url)} answered {response.status_code} to a download")
+                return save_body(response, out, max_bytes, deadline)
+
+        return self._retrying(once)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False  # a proxy or .netrc from the environment would pass the guard by
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.headers["User-Agent"] = self.user_agent
+        session.headers["Accept-Encoding"] = "gzip, deflate"
+        for prefix in ("http://", "https://"):
+            session.mount(prefix, GuardedAdapter(self._guard))
+        return session
+
+    @contextlib.contextmanager
+    def _open(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json_body: Any = None,
+        form: Mapping[str, str] | None = None,
+        safe: bool = False,
+        silence: float | None = None,
+    ) -> Iterator[requests.Response]:
+        # A write gets a fresh connection: on a kept-alive one that the server has just closed, nobody
+        # could tell "never sent" from "sent and lost".
+        session = self._reads if method == "GET" else self._session()
+        sent_headers = dict(headers or {})
+        write = method != "GET" and not safe
+        try:
+            for _ in range(_MAX_HOPS + 1):
+                origin = check_url(url)
+                self._guard.precheck(*origin[1:])
+                with translated(url, write=write):
+                    response = session.request(
+                        method,
+                        url,
+                        params=params,
+                        headers=sent_headers,
+                        json=json_body,
+                        data=form,
+                        stream=True,
+                        allow_redirects=False,
+                        timeout=(self._timeout[0], silence or self._timeout[1]),
+                    )
+                with contextlib.closing(response):
+                    if method != "GET" or response.status_code not in (301, 302, 303, 307, 308):
+                        yield response
+                        return
+                    url, params = urljoin(response.url, response.headers.get("Location", "")), None
+                if check_url(url) != origin:
+                    sent_headers = {k: v for k, v in sent_headers.items() if k.lower() == "accept-encoding"}
+            raise Permanent(f"{host_of(url)} redirected more than {_MAX_HOPS} times")
+        except Invalid as exc:
+            raise Permanent(f"{redact(url)[:200]}: {exc.message}", code="address_refused") from None
+        finally:
+            if session is not self._reads:
+                session.close()
+
+    def _retrying(self, once: Callable[[], T]) -> T:
+        backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=8, jitter=0.5)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            exc = state.outcome.exception() if state.outcome else None
+            asked = exc.retry_after if isinstance(exc, Retryable) else None
+            return backoff(state) if asked is None else asked
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Retryable),
+            wait=wait,
+            stop=tenacity.stop_after_attempt(4) | tenacity.stop_before_delay(self._retry_for),
+            sleep=self._sleep,
+            reraise=True,
+        )(once)

@@ -1,0 +1,31 @@
+"""Blank out secrets before a text reaches a log, an error or a person."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+_SENSITIVE = r"(?:key|token|secret|signature|sig|password|passwd|authorization|auth|credential|client_id)"
+_QUERY = re.compile(rf"(?i)([?&;][\w.%-]*{_SENSITIVE}[\w.-]*=)[^&\s'\"<>#]+")
+_FIELD = re.compile(rf"(?i)([\"']?[\w-]*{_SENSITIVE}[\w-]*[\"']?\s*:\s*[\"'])[^\"']+")
+_SCHEME = re.compile(r"(?i)\b(bearer|basic|token)\s+[\w.~+/=-]{12,}")
+_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def redact(text: str) -> str:
+    """Blank out secrets in URLs, headers and JSON, for logs and error messages."""
+    text = _USERINFO.sub("", text)
+    text = _QUERY.sub(r"\1***", text)
+    text = _FIELD.sub(r"\1***", text)
+    return _SCHEME.sub(r"\1 ***", text)
+
+
+class _RedactingFilter(logging.Filter):
+    """urllib3 logs whole request lines at DEBUG; keys live in the query of some vendors."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_RedactingFilter())
