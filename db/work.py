@@ -1,0 +1,316 @@
+"""Jobs, their steps and attempts, paid submissions, and the event log.
+
+Job states                              Step states
+  queued ─▶ running ⇄ waiting             ready ─▶ running ─▶ succeeded
+     │         │         │                  ▲         │  ├──▶ failed
+     └────┬────┴────┬────┘                  └─────────┘  └──▶ skipped
+          ▼         ▼                     (retry, lost lease)   cancelled
+      cancelling  failed ⇄ (retry) running
+          ▼         succeeded
+      cancelled
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PGUUID
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, CreatedAt, Micros, PrimaryKey, Sha256, Workspace, choice
+
+
+class JobKind(StrEnum):
+    FILM = "film"
+    TEXT_REMOVAL = "text_removal"
+    SCRAPE = "scrape"
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    SUCCEEDED = "succeeded"
+
+
+ENDED_JOB = (JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED)
+
+
+class WaitsFor(StrEnum):
+    PROVIDER = "provider"
+    REVIEWER = "reviewer"
+    BUDGET = "budget"
+
+
+class StepState(StrEnum):
+    READY = "ready"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+ENDED_STEP = (StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED)
+
+
+class SubmissionState(StrEnum):
+    INTENDED = "intended"
+    SUBMITTED = "submitted"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNCONFIRMED = "unconfirmed"
+
+
+OPEN_SUBMISSION = (
+    SubmissionState.INTENDED,
+    SubmissionState.SUBMITTED,
+    SubmissionState.RUNNING,
+    SubmissionState.UNCONFIRMED,
+)
+
+
+class Job(Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("(waits_for IS NOT NULL) = (state = 'waiting')", name="waits_only_when_waiting"),
+        CheckConstraint("progress >= 0 AND progress <= 1", name="progress_is_share"),
+        CheckConstraint(
+            "(finished_at IS NOT NULL) = (state IN ('cancelled', 'failed', 'succeeded'))",
+            name="finished_when_ended",
+        ),
+        Index("ix_jobs_list", "workspace_id", "id", postgresql_where=text("deleted_at IS NULL")),
+        Index("ix_jobs_list_state", "workspace_id", "state", "id"),
+        Index(
+            "ix_jobs_alive",
+            "advanced_at",
+            postgresql_where=text("state IN ('queued', 'running', 'waiting', 'cancelling')"),
+        ),
+        Index(None, "film_id"),
+        Index(None, "project_id"),
+    )
+
+    id: Mapped[PrimaryKey]
+    workspace_id: Mapped[Workspace]
+    kind: Mapped[JobKind] = mapped_column(choice(JobKind, "kind"))
+    params: Mapped[dict[str, Any]]
+    """The validated brief; never edited after submission."""
+    state: Mapped[JobState] = mapped_column(choice(JobState, "state"), default=JobState.QUEUED)
+    phase: Mapped[str | None] = mapped_column(String(32))
+    waits_for: Mapped[WaitsFor | None] = mapped_column(choice(WaitsFor, "waits_for"))
+    waits_reason: Mapped[str | None]
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    priority: Mapped[int] = mapped_column(SmallInteger, default=0)
+    gates: Mapped[list[str]] = mapped_column(ARRAY(String(32)), default=list)
+    stop_after: Mapped[str | None] = mapped_column(String(32))
+    film_id: Mapped[UUID | None] = mapped_column(ForeignKey("films.id", ondelete="SET NULL"))
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id", ondelete="SET NULL"))
+    requested_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    request_id: Mapped[str | None] = mapped_column(String(100))
+    result: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    warnings: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None]
+    event_seq: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """Number of the last event; handed out under the row's lock, so a job's events have no gaps."""
+    created_at: Mapped[CreatedAt]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    advanced_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    deleted_at: Mapped[datetime | None]
+
+
+class Step(Base):
+    """One named unit of work on one subject; `attempt` is the fence that a late worker fails at."""
+
+    __tablename__ = "steps"
+    __table_args__ = (
+        Index(
+            "uq_steps_job_kind_subject_variant",
+            "job_id",
+            "kind",
+            "subject_id",
+            "variant",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint("(lease_until IS NOT NULL) = (state = 'running')", name="lease_while_running"),
+        CheckConstraint("attempt >= 0", name="attempt_not_negative"),
+        Index("ix_steps_ready", "not_before", postgresql_where=text("state = 'ready'")),
+        Index("ix_steps_leases", "lease_until", postgresql_where=text("state = 'running'")),
+        Index(
+            "ix_steps_reuse",
+            "workspace_id",
+            "input_hash",
+            postgresql_where=text("state = 'succeeded' AND input_hash IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[PrimaryKey]
+    workspace_id: Mapped[Workspace]
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    phase: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(32))
+    subject_id: Mapped[UUID | None]
+    """The asset it works on: mostly a shot; null = the job itself."""
+    variant: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Tells steps of one kind on one subject apart, as the kind of an export."""
+    label: Mapped[str] = mapped_column(String(100), default="")
+    position: Mapped[int] = mapped_column(default=0)
+    needs: Mapped[list[UUID]] = mapped_column(ARRAY(PGUUID(as_uuid=True)), default=list)
+    """Steps that must have ended before this one can be claimed."""
+    state: Mapped[StepState] = mapped_column(choice(StepState, "state"), default=StepState.READY)
+    params: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """What a reviewer asked of it: `retake` (a count) and `instructions`; part of its inputs."""
+    input_hash: Mapped[str | None] = mapped_column(String(64))
+    result: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    reused_from: Mapped[UUID | None] = mapped_column(ForeignKey("steps.id", ondelete="SET NULL"))
+    attempt: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
+    """Tries that ended in an error or a lost lease since the last person's retry."""
+    not_before: Mapped[datetime] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime | None]
+    """When a message for it was last published; the sweeper sends again only after a while."""
+    lease_until: Mapped[datetime | None]
+    worker: Mapped[str | None] = mapped_column(String(200))
+    task_id: Mapped[str | None] = mapped_column(String(64))
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    seconds: Mapped[float | None] = mapped_column(Float)
+    """How long the successful attempt worked."""
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+
+
+class Attempt(Base):
+    """Append-only: every try of every step."""
+
+    __tablename__ = "attempts"
+
+    step_id: Mapped[UUID] = mapped_column(ForeignKey("steps.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    task_id: Mapped[str | None] = mapped_column(String(64))
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(32))
+    """`succeeded`, `retry`, `failed`, `lost` (its lease ran out), `cancelled`, `parked`."""
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None]
+    figures: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+
+
+class Submission(Base):
+    """One paid request to a vendor and its life; what is needed to poll is frozen here."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        Index(
+            "uq_submissions_open",
+            "shot_id",
+            "purpose",
+            "input_hash",
+            unique=True,
+            postgresql_where=text("state IN ('intended', 'submitted', 'running', 'unconfirmed')"),
+        ),
+        Index(
+            "uq_submissions_vendor_id",
+            "provider",
+            "vendor_id",
+            unique=True,
+            postgresql_where=text("vendor_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_submissions_due",
+            "next_poll_at",
+            postgresql_where=text("state IN ('submitted', 'running')"),
+        ),
+        CheckConstraint(
+            "state NOT IN ('submitted', 'running', 'succeeded') OR vendor_id IS NOT NULL",
+            name="accepted_has_vendor_id",
+        ),
+    )
+
+    id: Mapped[PrimaryKey]
+    workspace_id: Mapped[Workspace]
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    step_id: Mapped[UUID | None] = mapped_column(ForeignKey("steps.id", ondelete="SET NULL"))
+    shot_id: Mapped[UUID | None] = mapped_column(ForeignKey("shots.id", ondelete="SET NULL"))
+    purpose: Mapped[str] = mapped_column(String(32))
+    provider: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(100))
+    endpoint: Mapped[str] = mapped_column(default="")
+    request: Mapped[dict[str, Any]]
+    input_hash: Mapped[Sha256]
+    client_token: Mapped[str] = mapped_column(String(64), unique=True)
+    """Our own name for the request, sent where the vendor takes one."""
+    state: Mapped[SubmissionState] = mapped_column(
+        choice(SubmissionState, "state"), default=SubmissionState.INTENDED
+    )
+    vendor_id: Mapped[str | None] = mapped_column(String(300))
+    next_poll_at: Mapped[datetime | None]
+    polls: Mapped[int] = mapped_column(default=0)
+    quote: Mapped[Micros] = mapped_column(default=0)
+    actual_cost: Mapped[int | None] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3), default="USD")
+    hold_id: Mapped[UUID | None] = mapped_column(ForeignKey("holds.id", ondelete="SET NULL"))
+    take_id: Mapped[UUID | None] = mapped_column(ForeignKey("takes.id", ondelete="SET NULL"))
+    answer: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    submitted_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Event(Base):
+    """What happened, for long-poll, SSE and webhooks. `seq` numbers one job's events without gaps."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("job_id", "seq"),
+        Index("ix_events_workspace", "workspace_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    workspace_id: Mapped[Workspace]
+    job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    seq: Mapped[int | None] = mapped_column(BigInteger)
+    asset_id: Mapped[UUID | None]
+    type: Mapped[str] = mapped_column(String(64))
+    payload: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    created_at: Mapped[CreatedAt]
+
+
+class Heartbeat(Base):
+    """When a process that has no other trace last did its duty: beat, each worker."""
+
+    __tablename__ = "heartbeats"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    beaten_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
