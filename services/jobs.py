@@ -1,0 +1,307 @@
+"""Jobs: submitted, listed, cancelled, taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from core.briefs import FILM_PHASES, GATES
+from core.errors import Conflict, Invalid, NotFound
+from db.assets import Asset, AssetKind, Shot, Take, Validation
+from db.money import Budget, BudgetScope
+from db.review import Approval, ApprovalState
+from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState
+from services.events import record
+from services.films import create_film, find_project
+from services.steps import list_steps, lock_job, reopen
+
+WEIGHTS = {
+    "write_script": 1.0,
+    "break_down": 0.5,
+    "narrate": 0.7,
+    "find_stock": 1.0,
+    "rank": 0.3,
+    "keep_stock": 1.0,
+    "submit_take": 5.0,
+    "clean_take": 0.7,
+    "render_segment": 5.0,
+    "credits_card": 3.0,
+    "mix_sound": 5.0,
+    "compose": 2.0,
+    "export": 1.0,
+    "close": 0.2,
+    "clean_clip": 10.0,
+}
+"""Usual seconds of each kind of step on two cores: what progress and ETA are reckoned from until the
+job's own steps say better."""
+PHASE_SHARE = {
+    JobKind.FILM: {"write": 0.02, "source": 0.08, "shoot": 0.28, "finish": 0.5, "deliver": 0.12},
+    JobKind.TEXT_REMOVAL: {"clean": 0.95, "deliver": 0.05},
+    JobKind.SCRAPE: {"search": 0.4, "keep": 0.6},
+}
+"""What each phase is of the whole. Fixed shares, so that a phase whose steps become known later does
+not take back progress that was shown."""
+
+
+def submit_job(
+    session: Session,
+    *,
+    workspace_id: UUID,
+    user_id: UUID | None,
+    kind: str,
+    params: dict[str, Any],
+    project_id: UUID | None = None,
+    gates: Sequence[str] = (),
+    stop_after: str | None = None,
+    budget: dict[str, Any] | None = None,
+    priority: int = 0,
+    request_id: str | None = None,
+) -> Job:
+    """Write down a job; the caller has `pipeline.advance` called once this is committed.
+
+    `params` must come from `core.briefs.load_params`. Raises NotFound for a project or asset of another
+    workspace, Invalid for gates or phases that the kind does not have.
+    """
+    job_kind = JobKind(kind)
+    if job_kind is not JobKind.FILM and (gates or stop_after):
+        raise Invalid(
+            "Only films have gates and phases to stop after.", field="gates" if gates else "stop_after"
+        )
+    if bad := [gate for gate in gates if gate not in GATES]:
+        raise Invalid(f"Unknown gate {bad[0]!r}; allowed: {', '.join(GATES)}.", field="gates")
+    if stop_after is not None and stop_after not in FILM_PHASES:
+        raise Invalid(f"Unknown phase {stop_after!r}; allowed: {', '.join(FILM_PHASES)}.", field="stop_after")
+    if project_id is not None:
+        find_project(session, workspace_id, project_id)
+    film_id = None
+    if job_kind is JobKind.FILM:
+        film_id = create_film(
+            session, workspace_id=workspace_id, user_id=user_id, project_id=project_id, params=params
+        ).id
+    if job_kind is JobKind.TEXT_REMOVAL:
+        _find_asset(session, workspace_id, UUID(params["asset_id"]), AssetKind.CLIP)
+    music = params.get("music") or {"from": "none"}
+    if music["from"] == "asset":
+        _find_asset(session, workspace_id, _uuid(music["id"], "params.music.id"), AssetKind.AUDIO)
+    job = Job(
+        workspace_id=workspace_id,
+        kind=job_kind,
+        params=params,
+        state=JobState.QUEUED,
+        gates=list(dict.fromkeys(gates)),
+        stop_after=stop_after,
+        priority=priority,
+        film_id=film_id,
+        project_id=project_id,
+        requested_by=user_id,
+        request_id=request_id,
+    )
+    session.add(job)
+    session.flush()
+    if budget is not None:
+        session.add(
+            Budget(
+                workspace_id=workspace_id,
+                scope=BudgetScope.JOB,
+                scope_id=job.id,
+                limit_amount=budget["amount"],
+                currency=budget.get("currency", "USD"),
+            )
+        )
+    _announce(session, job, "job.queued", {"kind": kind})
+    return job
+
+
+def get_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
+    job = session.scalar(
+        select(Job).where(Job.id == job_id, Job.workspace_id == workspace_id, Job.deleted_at.is_(None))
+    )
+    if job is None:
+        raise NotFound("There is no such job.", field="job_id")
+    return job
+
+
+def cancel_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
+    """Ask a job to stop. Running steps are told within seconds; `advance` ends it when none is left."""
+    job = _locked(session, workspace_id, job_id)
+    if job.state in (JobState.CANCELLING, JobState.CANCELLED):
+        return job
+    if job.state in ENDED_JOB:
+        raise Conflict(f"The job has {job.state.value} already; there is nothing to cancel.", field="state")
+    job.state = JobState.CANCELLING
+    job.waits_for = None
+    job.waits_reason = None
+    session.execute(
+        update(Step)
+        .where(Step.job_id == job.id, Step.state == StepState.READY)
+        .values(state=StepState.CANCELLED, finished_at=func.now())
+    )
+    session.execute(
+        update(Approval)
+        .where(Approval.job_id == job.id, Approval.state == ApprovalState.PENDING)
+        .values(state=ApprovalState.WITHDRAWN)
+    )
+    _announce(session, job, "job.cancelling", {})
+    return job
+
+
+def retry_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
+    """Continue a failed or cancelled job with what is missing; what succeeded stays.
+
+    The job goes back to the first phase in which something is missing, and what was made without that
+    is made again.
+    """
+    job = _locked(session, workspace_id, job_id)
+    if job.state not in (JobState.FAILED, JobState.CANCELLED):
+        raise Conflict(
+            f"The job is {job.state.value}; only a failed or cancelled job can be retried.", field="state"
+        )
+    missing = _missing(session, job)
+    if missing:
+        job.phase = missing[0].phase
+    reopen(session, job, [row.id for row in missing])
+    _unselect(session, [row.subject_id for row in missing if row.kind == "submit_take"])
+    job.state = JobState.RUNNING
+    job.error_code = None
+    job.error_message = None
+    job.finished_at = None
+    _announce(session, job, "job.retried", {"steps": len(missing)})
+    return job
+
+
+def resume_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
+    """Continue a job that stopped after the phase it was asked to stop after, or that failed."""
+    job = _locked(session, workspace_id, job_id)
+    if job.state in (JobState.FAILED, JobState.CANCELLED):
+        return retry_job(session, workspace_id, job_id)
+    if job.state is JobState.SUCCEEDED and job.stop_after and job.phase == job.stop_after:
+        job.stop_after = None
+        job.state = JobState.RUNNING
+        job.finished_at = None
+        job.progress = 0.0
+        _announce(session, job, "job.resumed", {})
+        return job
+    raise Conflict(
+        f"The job is {job.state.value}; only one that failed, was cancelled or stopped after a phase "
+        "can be resumed.",
+        field="state",
+    )
+
+
+def delete_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
+    """Take an ended job out of sight; its film and takes stay."""
+    job = _locked(session, workspace_id, job_id)
+    if job.state not in ENDED_JOB:
+        raise Conflict(f"The job is {job.state.value}; cancel it before deleting it.", field="state")
+    job.deleted_at = func.now()
+    return job
+
+
+def measure_progress(session: Session, job: Job) -> float:
+    """Share of the work done, 0..1, by the weights of its steps; never less than it was."""
+    if job.state is JobState.SUCCEEDED:
+        return 1.0
+    done: dict[str, float] = {}
+    total: dict[str, float] = {}
+    for phase, kind, state, progress in session.execute(
+        select(Step.phase, Step.kind, Step.state, Step.progress).where(Step.job_id == job.id)
+    ):
+        weight = WEIGHTS.get(kind, 1.0)
+        ended = state not in (StepState.READY, StepState.RUNNING)
+        total[phase] = total.get(phase, 0.0) + weight
+        done[phase] = done.get(phase, 0.0) + weight * (
+            1.0 if ended else progress if state is StepState.RUNNING else 0.0
+        )
+    shares = PHASE_SHARE[job.kind]
+    reached = sum(share * done[phase] / total[phase] for phase, share in shares.items() if phase in total)
+    return max(job.progress, min(reached, 0.99))
+
+
+def estimate_seconds_left(session: Session, job: Job, progress: float) -> float | None:
+    """Seconds to go at the pace so far; None while it waits, has ended or has hardly begun."""
+    if job.state is not JobState.RUNNING or job.started_at is None or progress < 0.03:
+        return None
+    elapsed = session.scalar(select(func.extract("epoch", func.now() - job.started_at)))
+    return round(float(elapsed or 0) * (1 - progress) / progress, 1)
+
+
+def progress_of(session: Session, job: Job) -> dict[str, float | None]:
+    progress = measure_progress(session, job)
+    return {
+        "progress": round(progress, 4),
+        "eta_seconds": estimate_seconds_left(session, job, progress),
+    }
+
+
+def phase_seconds(session: Session, job_id: UUID) -> dict[str, float]:
+    """Wall time of each phase: from its first step's start to its last step's end."""
+    rows = session.execute(
+        select(
+            Step.phase,
+            func.extract("epoch", func.max(Step.finished_at) - func.min(Step.started_at)),
+        )
+        .where(Step.job_id == job_id, Step.started_at.is_not(None))
+        .group_by(Step.phase)
+        .order_by(func.min(Step.started_at))
+    )
+    return {phase: round(float(seconds or 0), 2) for phase, seconds in rows}
+
+
+def _missing(session: Session, job: Job) -> list[Step]:
+    """Steps that ended without success, and those that succeeded without them, in the order of phases."""
+    rows = list_steps(session, job.id)
+    phases = list(dict.fromkeys(row.phase for row in rows))
+    missing: dict[UUID, Step] = {}
+    subjects: set[UUID | None] = {None}
+    for row in rows:
+        first = next(iter(missing.values()), row)
+        later = phases.index(row.phase) > phases.index(first.phase)
+        if (
+            row.state in (StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED)
+            or not missing.keys().isdisjoint(row.needs)
+            or (later and row.subject_id in subjects)
+        ):
+            missing[row.id] = row
+            subjects.add(row.subject_id)
+    return list(missing.values())
+
+
+def _unselect(session: Session, shots: list[UUID | None]) -> None:
+    """Let the take that is made again be selected, unless a person chose another."""
+    for shot in session.scalars(select(Shot).where(Shot.id.in_(shots))):
+        take = session.get(Take, shot.selected_take_id) if shot.selected_take_id else None
+        if take is not None and take.validation is not Validation.APPROVED:
+            shot.selected_take_id = None
+
+
+def _locked(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
+    get_job(session, workspace_id, job_id)
+    return lock_job(session, job_id)
+
+
+def _find_asset(session: Session, workspace_id: UUID, asset_id: UUID, kind: AssetKind) -> Asset:
+    asset = session.scalar(
+        select(Asset).where(
+            Asset.id == asset_id, Asset.workspace_id == workspace_id, Asset.deleted_at.is_(None)
+        )
+    )
+    if asset is None:
+        raise NotFound(f"There is no such {kind.value}.", field="asset_id")
+    if asset.kind is not kind:
+        raise Invalid(f"The asset is a {asset.kind.value}; a {kind.value} is needed.", field="asset_id")
+    return asset
+
+
+def _uuid(value: str, field: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError as error:
+        raise Invalid(f"{value!r} is not an asset id.", field=field) from error
+
+
+def _announce(session: Session, job: Job, kind: str, payload: dict[str, Any]) -> None:
+    record(session, workspace_id=job.workspace_id, job_id=job.id, kind=kind, payload=payload)
