@@ -1,0 +1,250 @@
+"""What every provider adapter takes and gives.
+
+Three kinds: `script` writes a film's words, `speech` reads them aloud, `video` makes a take. An adapter is
+a class with a `slug` and a `kind`, constructed with a `Context` and named `ADAPTER` in its module. It does
+not sleep, retry or read the environment, and raises only `core.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from core.http import HttpClient
+from core.scripts import Script
+from core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Quote:
+    """Expected cost in micro-units; `known` is False where nobody told us a price, and `basis` says so."""
+
+    amount: int
+    currency: str = "USD"
+    basis: str = ""
+    known: bool = True
+
+
+FREE = Quote(0, basis="free: runs on this machine")
+
+
+class Craft(Protocol):
+    """The media craft that local adapters need, handed in so that providers never import media."""
+
+    def render_still(
+        self,
+        image: Path,
+        out: Path,
+        *,
+        width: int,
+        height: int,
+        fps: int,
+        frames: int,
+        move: str,
+        seed: int,
+    ) -> None:
+        """Move a virtual camera over `image`; `move` is one of core.directives.CAMERA_MOVES or `auto`."""
+
+    def trim_clip(
+        self, clip: Path, out: Path, *, width: int, height: int, fps: int, frames: int, start: float
+    ) -> None:
+        """Cut `frames` frames from `clip` at `start` seconds, scaled and cropped to fill the picture."""
+
+    def render_card(
+        self, text: str, out: Path, *, width: int, height: int, fps: int, frames: int, seed: int
+    ) -> None:
+        """Set `text` on a quiet moving background."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an adapter may use. `craft` is None where no local rendering is wanted."""
+
+    http: HttpClient
+    settings: Settings
+    craft: Craft | None = None
+
+
+# -- script ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ScriptRequest:
+    """`target_duration` in seconds, `shots` = how many are wanted, None = as the words need.
+
+    `instructions` are a reviewer's, about an earlier draft: never words of the film.
+    """
+
+    brief: str
+    language: str = "en"
+    target_duration: float = 30.0
+    shots: int | None = None
+    tone: str | None = None
+    instructions: str = ""
+
+
+@dataclass(frozen=True)
+class ScriptDraft:
+    """`raw` is the vendor's answer as it came; `usage` counts tokens (`input`, `output`) where known."""
+
+    script: Script
+    model: str
+    raw: Any = None
+    usage: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class ScriptWriter(Protocol):
+    slug: ClassVar[str]
+    kind: ClassVar[Literal["script"]]
+
+    def __init__(self, context: Context) -> None: ...
+
+    @classmethod
+    def enabled(cls, settings: Settings) -> str | None:
+        """Return None when usable, else the reason in a sentence that names the setting to change."""
+
+    def quote(self, request: ScriptRequest) -> Quote: ...
+
+    def write(self, request: ScriptRequest) -> ScriptDraft:
+        """Write a script; raises Invalid when the brief gives too little to go by."""
+
+
+# -- speech ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Voice:
+    """`language` is a BCP 47 tag in lower case (`en-gb`)."""
+
+    id: str
+    name: str
+    language: str
+    gender: str | None = None
+
+
+@dataclass(frozen=True)
+class SpeechRequest:
+    """`voice` None = the best for `language`; `speed` 1.0 = the voice's own pace."""
+
+    text: str
+    voice: str | None = None
+    language: str = "en"
+    speed: float = 1.0
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of the text as written, with its time in the sound, in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Speech:
+    path: Path
+    duration: float
+    words: tuple[Word, ...]
+    voice: str
+    model: str
+    sample_rate: int
+
+
+class SpeechProvider(Protocol):
+    slug: ClassVar[str]
+    kind: ClassVar[Literal["speech"]]
+
+    def __init__(self, context: Context) -> None: ...
+
+    @classmethod
+    def enabled(cls, settings: Settings) -> str | None:
+        """Return None when usable, else the reason in a sentence that names the setting to change."""
+
+    def voices(self) -> Sequence[Voice]: ...
+
+    def quote(self, characters: int) -> Quote: ...
+
+    def speak(self, request: SpeechRequest, out: Path) -> Speech:
+        """Write a mono WAV to `out`; raises Invalid for an unknown voice, naming some that exist."""
+
+
+# -- video ----------------------------------------------------------------------------------------
+
+
+class VideoState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class VideoRequest:
+    """One take. `start` is where to begin in `clip`, in seconds; `title` is text on a card.
+
+    What is shown: `clip` when given, else `image`, else a card with `title` (or with `prompt`).
+    """
+
+    purpose: str
+    prompt: str
+    width: int
+    height: int
+    fps: int
+    frames: int
+    image: Path | None = None
+    clip: Path | None = None
+    title: str | None = None
+    move: str | None = None
+    seed: int = 0
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
+class Submitted:
+    vendor_id: str
+    raw: Any = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a vendor says about one submission. An unknown vendor status is `running`; `raw` is kept."""
+
+    vendor_id: str
+    state: VideoState
+    error: str | None = None
+    raw: Any = None
+    progress: float | None = None
+
+
+class VideoProvider(Protocol):
+    slug: ClassVar[str]
+    kind: ClassVar[Literal["video"]]
+    local: ClassVar[bool]
+    models: ClassVar[tuple[str, ...]]
+
+    def __init__(self, context: Context) -> None: ...
+
+    @classmethod
+    def enabled(cls, settings: Settings) -> str | None:
+        """Return None when usable, else the reason in a sentence that names the setting to change."""
+
+    def quote(self, request: VideoRequest) -> Quote: ...
+
+    def submit(self, request: VideoRequest, client_token: str) -> Submitted:
+        """Send once. `client_token` is ours, the same for the same submission, for vendors that know such."""
+
+    def poll(self, vendor_ids: Sequence[str]) -> list[Answer]:
+        """Ask once for every id; an id the vendor does not know is a failed answer, never an exception."""
+
+    def fetch(self, answer: Answer, out: Path) -> None:
+        """Copy the finished take to `out`, whole or not at all."""
+
+    def cancel(self, vendor_id: str) -> bool:
+        """Ask to stop; True when it certainly will not be charged or finished."""
+
+    def parse_callback(self, headers: Mapping[str, str], body: bytes) -> list[Answer]:
+        """Read a vendor's callback after checking its signature on the raw bytes; raises Rejected."""

@@ -1,0 +1,137 @@
+"""Make takes on this machine: a camera moving over a still, a trimmed clip, or a card with words.
+
+Vendor: none. Auth: none. Limits: the cores of this machine. Billing: free.
+There is no queue behind it: `submit` writes the order down in `raw`, the answer is `succeeded` at once
+and `fetch` renders. Answers carry the order, so any process may fetch. The same order and seed give the
+same film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from core.directives import CAMERA_MOVES
+from core.errors import Invalid, Misconfigured, Permanent, Rejected
+from core.settings import Settings
+from providers.base import (
+    FREE,
+    Answer,
+    Context,
+    Craft,
+    Quote,
+    Submitted,
+    VideoRequest,
+    VideoState,
+)
+
+MODEL = "camera"
+
+
+class Local:
+    slug: ClassVar[str] = "local"
+    kind: ClassVar[Literal["video"]] = "video"
+    local: ClassVar[bool] = True
+    models: ClassVar[tuple[str, ...]] = (MODEL,)
+
+    def __init__(self, context: Context) -> None:
+        self._craft = context.craft
+        self._orders: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def enabled(cls, settings: Settings) -> str | None:  # noqa: ARG003 - it needs none
+        return None
+
+    def quote(self, request: VideoRequest) -> Quote:  # noqa: ARG002 - free for every request
+        return FREE
+
+    def submit(self, request: VideoRequest, client_token: str) -> Submitted:
+        _check(request)
+        order = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(request).items()}
+        self._orders[client_token] = order
+        return Submitted(client_token, order)
+
+    def poll(self, vendor_ids: Sequence[str]) -> list[Answer]:
+        return [
+            Answer(vendor_id, VideoState.SUCCEEDED, raw=self._orders[vendor_id], progress=1.0)
+            if vendor_id in self._orders
+            else Answer(vendor_id, VideoState.FAILED, error="Not ordered from this process: submit it again.")
+            for vendor_id in vendor_ids
+        ]
+
+    def fetch(self, answer: Answer, out: Path) -> None:
+        """Render the order in `answer.raw` to `out`."""
+        request = read_order(answer.raw)
+        craft = self._need_craft()
+        frame = {
+            "width": request.width,
+            "height": request.height,
+            "fps": request.fps,
+            "frames": request.frames,
+        }
+        part = out.with_name(f".{out.stem}.part{out.suffix}")
+        try:
+            if request.clip:
+                craft.trim_clip(_existing(request.clip, "clip"), part, **frame, start=request.start)
+            elif request.image:
+                craft.render_still(
+                    _existing(request.image, "image"),
+                    part,
+                    **frame,
+                    move=request.move or "auto",
+                    seed=request.seed,
+                )
+            else:
+                craft.render_card(request.title or request.prompt, part, **frame, seed=request.seed)
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def cancel(self, vendor_id: str) -> bool:
+        """Forget the order; nothing was started, so nothing is charged."""
+        self._orders.pop(vendor_id, None)
+        return True
+
+    def parse_callback(self, headers: Mapping[str, str], body: bytes) -> list[Answer]:  # noqa: ARG002
+        raise Rejected("The local renderer sends no callbacks.")
+
+    def _need_craft(self) -> Craft:
+        if self._craft is None:
+            raise Misconfigured("The local renderer was made without the media craft; only a worker renders.")
+        return self._craft
+
+
+def read_order(raw: Any) -> VideoRequest:
+    """Read back what `submit` wrote down; raise Permanent when it is something else."""
+    try:
+        paths = {name: Path(raw[name]) if raw[name] else None for name in ("image", "clip")}
+        request = VideoRequest(**{**raw, **paths})
+    except (KeyError, TypeError) as exc:
+        raise Permanent(f"This is no order of the local renderer: {exc}.", code="bad_order") from None
+    _check(request)
+    return request
+
+
+def _check(request: VideoRequest) -> None:
+    if not (request.clip or request.image or request.title or request.prompt):
+        raise Invalid("A take needs an image, a clip or words for a card.", field="prompt")
+    if request.move not in (None, "auto", *CAMERA_MOVES):
+        raise Invalid(
+            f"The camera can do: {', '.join(CAMERA_MOVES)} or auto; not {request.move!r}.", field="camera"
+        )
+    for name in ("width", "height", "fps", "frames"):
+        if getattr(request, name) <= 0:
+            raise Invalid(f"{name} must be greater than 0.", field=name)
+    if request.start < 0:
+        raise Invalid("A clip cannot start before its beginning.", field="start")
+
+
+def _existing(path: Path, what: str) -> Path:
+    if not path.is_file():
+        raise Permanent(f"The {what} {path.name} is not there any more.", code="input_missing", field=what)
+    return path
+
+
+ADAPTER = Local
