@@ -1,0 +1,140 @@
+"""Beat's duties: mend what a lost message, a flushed broker or a killed worker left behind.
+
+Each is safe to run twice at once and to miss for an hour: rows are taken with SKIP LOCKED, or under their
+job's lock with the condition checked again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from core.settings import get_settings
+from db.session import transaction
+from db.work import Heartbeat, Job, JobState, Step, StepState
+from services import approvals, money, renditions, steps
+from tasks import pipeline
+from tasks.app import app
+from tasks.step import storage
+
+log = structlog.get_logger()
+
+QUIET_WITH_IDLE_QUEUE = 8.0
+QUIET_WITH_BACKLOG = 120.0
+
+
+def duty(name: str) -> Any:
+    """Make a Celery task of a duty; it is no news to Flower, whose list is for people's jobs."""
+    return app.task(name=name, send_events=False)
+
+
+@duty("tick")
+def tick() -> None:
+    """Write that beat beats."""
+    with transaction() as session:
+        session.execute(
+            upsert(Heartbeat)
+            .values(name="beat", beaten_at=func.now())
+            .on_conflict_do_update(index_elements=["name"], set_={"beaten_at": func.now()})
+        )
+
+
+@duty("advance_idle_jobs")
+def advance_idle_jobs() -> None:
+    """Send lost steps again and move jobs whose last word was lost.
+
+    A message counts as lost when its queue is empty and nobody claimed its step; behind a backlog it is
+    given two minutes, because sending again would only lengthen the queue.
+    """
+    with transaction() as session:
+        quiet = QUIET_WITH_BACKLOG if _backlog() else QUIET_WITH_IDLE_QUEUE
+        lost = steps.lost_messages(session, quiet_seconds=quiet)
+        steps.mark_sent(session, [row.id for row in lost])
+        open_steps = (
+            select(Step.id)
+            .where(
+                Step.job_id == Job.id,
+                Step.phase == Job.phase,
+                Step.state.in_((StepState.READY, StepState.RUNNING)),
+            )
+            .exists()
+        )
+        idle = session.scalars(
+            select(Job.id)
+            .where(
+                Job.state.in_((JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING)),
+                Job.advanced_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 3),
+                ~open_steps | (Job.state == JobState.CANCELLING),
+            )
+            .limit(100)
+        ).all()
+    for row in lost:
+        log.info("sending a step again", job=str(row.job_id), step=row.kind, label=row.label)
+        pipeline.send_step(row)
+    for job_id in idle:
+        pipeline.advance(job_id)
+
+
+@duty("reclaim_expired_leases")
+def reclaim_expired_leases() -> None:
+    """Give steps of silent workers back to the queue."""
+    with transaction() as session:
+        jobs = steps.reclaim_expired(session)
+        ready = [row for job_id in set(jobs) for row in steps.claimable(session, job_id)]
+        mine = [row for row in ready if row.error_code == "worker_lost"]
+        steps.mark_sent(session, [row.id for row in mine])
+    for row in mine:
+        pipeline.send_step(row)
+    for job_id in set(jobs):
+        pipeline.advance(job_id)
+
+
+@duty("expire_holds")
+def expire_holds() -> None:
+    """Release money that was set aside for something nobody will finish."""
+    with transaction() as session:
+        money.release_expired_holds(session)
+
+
+@duty("expire_approvals")
+def expire_approvals() -> None:
+    """Close questions that nobody answered in time."""
+    with transaction() as session:
+        approvals.expire_approvals(session)
+
+
+@duty("clean_blobs")
+def clean_blobs() -> None:
+    """Delete stored bytes that nothing points at any more."""
+    with transaction() as session:
+        keys = renditions.take_unused_blobs(session, older_than_hours=get_settings().blob_grace_hours)
+    for key in keys:
+        storage().delete(key)
+
+
+@duty("verify_books")
+def verify_books() -> None:
+    """Prove that every ledger transfer sums to zero."""
+    with transaction() as session:
+        wrong = money.unbalanced_transfers(session)
+    if wrong:
+        log.error("the ledger does not balance", transfers=[str(transfer) for transfer in wrong])
+
+
+def _backlog() -> int:
+    """Messages waiting in the steps' queues; 0 when the broker cannot be asked."""
+    total = 0
+    try:
+        with app.connection_for_read() as connection, connection.channel() as channel:
+            for queue in ("media", "scrape", "control", "submit"):
+                total += int(channel._size(queue)) if hasattr(channel, "_size") else _declared(channel, queue)  # noqa: SLF001
+    except Exception as error:  # noqa: BLE001 (an unreachable broker has no backlog we could know of)
+        log.warning("the broker could not be asked for its backlog", error=str(error))
+    return total
+
+
+def _declared(channel: object, queue: str) -> int:
+    return int(channel.queue_declare(queue=queue, passive=True).message_count)  # type: ignore[attr-defined]

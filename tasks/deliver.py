@@ -1,0 +1,130 @@
+"""Phase deliver: every file a client asks for, derived from the master."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from core.errors import Invalid
+from db.assets import Film, Rendition, RenditionRole
+from db.work import JobKind
+from media.captions import make_cues, to_srt, to_vtt
+from media.export import poster, web_proxy
+from services.manifest import list_credits, render_manifest
+from tasks.library import blob_path
+from tasks.step import Run, step
+from tasks.timeline import film_words, place_shots
+from tasks.tools import tool_versions
+
+_ROLES = {
+    "poster": RenditionRole.POSTER,
+    "proxy": RenditionRole.PROXY,
+    "srt": RenditionRole.CAPTIONS,
+    "vtt": RenditionRole.CAPTIONS,
+}
+_MIMES = {
+    "poster": ("poster.jpg", "image/jpeg"),
+    "proxy": ("proxy.mp4", "video/mp4"),
+    "srt": ("captions.srt", "application/x-subrip"),
+    "vtt": ("captions.vtt", "text/vtt"),
+    "credits_txt": ("credits.txt", "text/plain"),
+    "credits_csv": ("credits.csv", "text/csv"),
+    "credits_json": ("credits.json", "application/json"),
+    "manifest": ("manifest.json", "application/json"),
+}
+
+
+@step("export", soft=900, hard=960)
+def export(run: Run) -> None:
+    """Make one deliverable of the film."""
+    kind = run.held.variant
+    if kind not in _MIMES:
+        raise Invalid(f"Unknown export {kind!r}; allowed: {', '.join(_MIMES)}.", field="export")
+    filename, mime = _MIMES[kind]
+    with run.loading() as session:
+        film = session.get_one(Film, run.film_id)
+        master = session.get_one(Rendition, film.master_rendition_id)
+        text = _text(run, session, kind, film)
+    made = run.remember(export=kind, master=master.blob_sha256, text=text)
+    if made is None:
+        out = run.scratch / filename
+        if text is not None:
+            out.write_text(text, encoding="utf-8")
+        else:
+            with run.timing("encode_seconds"), blob_path(master) as path:
+                _encode(run, kind, path, out, master.duration or 0.0)
+        made = {"stored": run.store(out, mime=mime, filename=filename).to_json()}
+    with run.saving() as session:
+        rendition = run.attach(
+            session,
+            run.film_id,
+            _ROLES.get(kind, RenditionRole.EXPORT),
+            made,
+            parents=[master.id],
+            tool=f"export {kind}",
+        )
+        run.result = {**made, "rendition_id": str(rendition.id)}
+
+
+def _encode(run: Run, kind: str, master: Path, out: Path, seconds: float) -> None:
+    if kind == "poster":
+        poster(master, out, at=min(2.0, seconds / 3))
+    else:
+        web_proxy(
+            master,
+            out,
+            on_progress=lambda done: run.report(done / seconds if seconds else 0.0),
+            should_stop=run.stopped,
+        )
+
+
+def _text(run: Run, session: Any, kind: str, film: Film) -> str | None:
+    """The content of a deliverable that is text; None for pictures."""
+    if kind in ("srt", "vtt"):
+        cues = make_cues(film_words(place_shots(session, film.id)))
+        return to_srt(cues) if kind == "srt" else to_vtt(cues)
+    if kind == "manifest":
+        manifest = render_manifest(session, run.job, tools=tool_versions())
+        manifest.pop("steps")  # a manifest of what went in does not change when a step is done again
+        return json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    if not kind.startswith("credits"):
+        return None
+    entries = list_credits(session, film.id)
+    if kind == "credits_json":
+        return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+    if kind == "credits_txt":
+        lines = [entry["credit"] or f"{entry['name']} (own work)" for entry in entries]
+        return "\n".join([f"{film.name}: credits", "", *lines, ""])
+    columns = ("name", "kind", "creator", "landing_url", "licence", "licence_url", "credit")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow([*columns, "used_in"])
+    for entry in entries:
+        writer.writerow([*(_cell(entry.get(column)) for column in columns), "; ".join(entry["used_in"])])
+    return table.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """A CSV cell that no spreadsheet takes for a formula."""
+    text = str(value or "")
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+@step("close")
+def close(run: Run) -> None:
+    """Write down what the job made."""
+    with run.saving() as session:
+        job = run.job
+        if job.kind is JobKind.FILM:
+            film = session.get_one(Film, run.film_id)
+            master = session.get_one(Rendition, film.master_rendition_id)
+            run.result = {
+                "master_rendition_id": str(master.id),
+                "sha256": master.blob_sha256,
+                "duration": master.duration,
+            }
+        row = session.get_one(type(job), job.id)
+        row.result = {**row.result, **run.result, "tools": tool_versions()}

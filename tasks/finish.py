@@ -1,0 +1,400 @@
+"""Phase finish: takes are checked, shots rendered to segments, and everything is joined to the master."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from core.errors import Permanent, PipelineError
+from db.assets import AssetStatus, Film, Rendition, RenditionRole, Shot, Take
+from media.captions import line_columns, make_cues, to_ass, to_srt
+from media.cards import credits_seconds, render_card
+from media.compose import Chapter
+from media.compose import compose as join
+from media.probe import probe
+from media.segments import render_segment as render
+from media.sound import mix
+from services.films import usable_take
+from services.manifest import list_credits
+from services.renditions import StoredFile, latest_rendition
+from tasks.library import blob_path, original_of
+from tasks.shoot import card_words
+from tasks.step import Run, step
+from tasks.timeline import LEAD_IN, Placed, film_words, place_shots
+from tasks.wiring import fonts_folder
+
+TITLE_SECONDS = 4.0
+"""How long a title stands over a shot's picture."""
+FADE = 0.6
+"""Seconds of fade from black at the film's start and to black at its end."""
+
+
+@step("clean_take")
+def clean_take(run: Run) -> None:
+    """Look at the shot's take before it goes into the cut; a broken one is set aside for another.
+
+    Burnt-in text is not looked for yet, and the take says so.
+    """
+    with run.loading() as session:
+        shot = session.get_one(Shot, run.subject_id)
+        take = usable_take(session, shot)
+        rendition = original_of(session, take) if take is not None else None
+    if take is None or rendition is None:
+        with run.saving():
+            run.result = {"take_id": None}
+        return
+    with blob_path(rendition) as path:
+        fault = _fault(path)
+    with run.saving() as session:
+        shot = session.get_one(Shot, run.subject_id)
+        take = session.get_one(Take, take.id)
+        take.quality = {**take.quality, "sound_file": fault is None, "fault": fault, "text": "not checked"}
+        if fault is not None:
+            take.status = AssetStatus.BROKEN
+            take = usable_take(session, shot)
+        if take is not None and shot.selected_take_id != take.id:
+            shot.selected_take_id = take.id
+        run.result = {"take_id": str(take.id) if take else None, "fault": fault}
+
+
+def _fault(path: Path) -> str | None:
+    """Why a take's file cannot be used; None when it can."""
+    try:
+        seen = probe(path)
+    except PipelineError as error:
+        return error.message
+    return None if seen.kind == "clip" and seen.frames > 0 else f"It is a {seen.kind}, not a moving picture."
+
+
+@step("render_segment", soft=900, hard=960)
+def render_segment(run: Run) -> None:
+    """Render a shot's take to its final form: size, length, captions, fades."""
+    with run.loading() as session:
+        film = session.get_one(Film, run.film_id)
+        placed = place_shots(session, film.id)
+        here = next(item for item in placed if item.shot.id == run.subject_id)
+        take = usable_take(session, here.shot)
+        rendition = original_of(session, take) if take is not None else None
+    if rendition is None and run.params["on_shot_failure"] == "halt":
+        raise Permanent(f"{here.shot.name} has no usable take.", code="no_take")
+    fades = (FADE if here is placed[0] else 0.0, 0.0)
+    made = run.remember(
+        take=rendition.blob_sha256 if rendition else here.shot.title or card_words(film, here.shot),
+        words=here.words if film.caption_style != "none" else [],
+        title=_title(here, take),
+        style=film.caption_style,
+        size=[film.width, film.height, film.fps, here.frames],
+        fades=fades,
+    )
+    if made is None:
+        out = run.scratch / "segment.mp4"
+        with run.timing("render_seconds"):
+            if rendition is None:
+                card = run.scratch / "card.mp4"
+                _card(run, film, here.shot.title or card_words(film, here.shot), card, here.frames)
+                _segment(run, film, here, card, out, fades)
+            else:
+                with blob_path(rendition) as path:
+                    _segment(run, film, here, path, out, fades, title=_title(here, take))
+        made = {"stored": _store_video(run, film, out, "segment.mp4", here.frames).to_json()}
+    with run.saving() as session:
+        segment = run.attach(
+            session,
+            run.subject_id,
+            RenditionRole.SEGMENT,
+            made,
+            parents=[rendition.id] if rendition is not None else [],
+            tool="ffmpeg",
+        )
+        run.result = {**made, "rendition_id": str(segment.id), "take_id": str(take.id) if take else None}
+
+
+def _title(here: Placed, take: Take | None) -> str | None:
+    """The words set over a picture; a card has them in it already."""
+    return here.shot.title if take is not None and take.source_asset_id is not None else None
+
+
+def _segment(
+    run: Run,
+    film: Film,
+    here: Placed,
+    take: Path,
+    out: Path,
+    fades: tuple[float, float],
+    *,
+    title: str | None = None,
+) -> None:
+    fonts = fonts_folder(run.settings)
+    captions = None
+    seconds = here.frames / film.fps
+    spoken = here.words if film.caption_style != "none" else []
+    if spoken or title:
+        cues = make_cues(spoken, line=line_columns(film.width, film.height, film.caption_style))  # type: ignore[arg-type]
+        captions = run.scratch / "captions.ass"
+        captions.write_text(
+            to_ass(
+                cues,
+                film.caption_style,  # type: ignore[arg-type]
+                width=film.width,
+                height=film.height,
+                fonts=fonts,
+                title=title,
+                title_seconds=min(TITLE_SECONDS, seconds - 0.2),
+            ),
+            encoding="utf-8",
+        )
+    render(
+        take,
+        out,
+        width=film.width,
+        height=film.height,
+        fps=film.fps,
+        frames=here.frames,
+        captions_ass=captions,
+        fonts_dir=fonts,
+        fade_in=fades[0],
+        fade_out=fades[1],
+        on_progress=lambda done: run.report(done / seconds),
+        should_stop=run.stopped,
+    )
+
+
+def _card(run: Run, film: Film, text: str, out: Path, frames: int) -> None:
+    render_card(
+        text,
+        out,
+        width=film.width,
+        height=film.height,
+        fps=film.fps,
+        frames=frames,
+        seed=run.params["seed"],
+        fonts=fonts_folder(run.settings),
+        should_stop=run.stopped,
+    )
+
+
+@step("credits_card")
+def credits_card(run: Run) -> None:
+    """Render the end card that names everybody the film owes a line."""
+    with run.loading() as session:
+        film = session.get_one(Film, run.film_id)
+        text = credits_text(film, list_credits(session, film.id), run.params)
+    frames = round(credits_seconds(text) * film.fps)
+    made = run.remember(text=text, size=[film.width, film.height, film.fps, frames], seed=run.params["seed"])
+    if made is None:
+        card, out = run.scratch / "card.mp4", run.scratch / "credits.mp4"
+        with run.timing("render_seconds"):
+            _card(run, film, text, card, frames)
+            render(
+                card,
+                out,
+                width=film.width,
+                height=film.height,
+                fps=film.fps,
+                frames=frames,
+                fade_in=FADE / 2,
+                fade_out=FADE * 1.5,
+                should_stop=run.stopped,
+            )
+        made = {"stored": _store_video(run, film, out, "credits.mp4", frames).to_json(), "frames": frames}
+    with run.saving() as session:
+        segment = run.attach(session, film.id, RenditionRole.SEGMENT, made)
+        run.result = {**made, "rendition_id": str(segment.id)}
+
+
+def credits_text(film: Film, entries: list[dict[str, Any]], params: dict[str, Any]) -> str:
+    """The words of the end card: film, pictures, music, voice."""
+    pictures = [entry for entry in entries if entry["kind"] != "audio"]
+    music = [entry for entry in entries if entry["kind"] == "audio"]
+    lines = [film.name, ""]
+    lines += [_short_credit(entry) for entry in pictures]
+    if music:
+        lines += ["", *(f"Music: {_short_credit(entry)}" for entry in music)]
+    lines += ["", f"Voice: {params['narrator']} (synthetic)"]
+    return "\n".join(lines)
+
+
+def _short_credit(entry: dict[str, Any]) -> str:
+    who = entry.get("creator") or entry["source"]
+    return f"{entry.get('title') or entry['name']}: {who}, {entry.get('licence_name') or entry['licence']}"
+
+
+@step("mix_sound")
+def mix_sound(run: Run) -> None:
+    """Mix narration and music to one track as long as the film, at broadcast loudness."""
+    with run.loading() as session:
+        film = session.get_one(Film, run.film_id)
+        placed = place_shots(session, film.id)
+        voices = [
+            (rendition, item.seconds + LEAD_IN)
+            for item in placed
+            if (rendition := latest_rendition(session, item.shot.id, RenditionRole.NARRATION))
+            and item.shot.narration
+        ]
+        text = credits_text(film, list_credits(session, film.id), run.params)
+        music_id = film.metadata_.get("music_asset_id")
+        music = latest_rendition(session, UUID(music_id), RenditionRole.ORIGINAL) if music_id else None
+    frames = sum(item.frames for item in placed) + round(credits_seconds(text) * film.fps)
+    seconds = frames / film.fps
+    made = run.remember(
+        voices=[[rendition.blob_sha256, round(at, 4)] for rendition, at in voices],
+        music=music.blob_sha256 if music else None,
+        seconds=round(seconds, 5),
+    )
+    if made is None:
+        made = _mix(run, voices, music, seconds)
+    with run.saving() as session:
+        sound = run.attach(
+            session,
+            film.id,
+            RenditionRole.SOUND,
+            made,
+            parents=[rendition.id for rendition, _ in voices] + ([music.id] if music else []),
+            tool="ffmpeg",
+        )
+        run.result = {**made, "rendition_id": str(sound.id)}
+
+
+def _mix(
+    run: Run, voices: list[tuple[Rendition, float]], music: Rendition | None, seconds: float
+) -> dict[str, Any]:
+    out = run.scratch / "sound.m4a"
+    with run.timing("mix_seconds"), ExitStack() as lent:
+        loudness = mix(
+            [(lent.enter_context(blob_path(rendition)), at) for rendition, at in voices],
+            lent.enter_context(blob_path(music)) if music is not None else None,
+            out,
+            duration=seconds,
+            on_progress=lambda done: run.report(done / seconds),
+            should_stop=run.stopped,
+        )
+    facts = {} if loudness.silent else {"lufs": loudness.integrated, "true_peak": loudness.true_peak}
+    stored = run.store(
+        out, mime="audio/mp4", filename="sound.m4a", duration=seconds, codec="aac", facts=facts
+    )
+    return {"stored": stored.to_json()}
+
+
+@step("compose", soft=1800, hard=1860)
+def compose(run: Run) -> None:
+    """Join segments, sound and captions into the master."""
+    with run.loading() as session:
+        film = session.get_one(Film, run.film_id)
+        placed = place_shots(session, film.id)
+        segments = [_segment_of(session, item.shot) for item in placed]
+        segments.append(_needed(latest_rendition(session, film.id, RenditionRole.SEGMENT), "the end card"))
+        sound = _needed(latest_rendition(session, film.id, RenditionRole.SOUND), "the sound")
+        entries = list_credits(session, film.id)
+    words = film_words(placed)
+    srt = to_srt(make_cues(words)) if words else ""
+    metadata = {
+        "title": film.name,
+        "comment": "Credits: " + " | ".join(entry["credit"] for entry in entries if entry.get("credit")),
+        "copyright": "; ".join(sorted({entry["licence"] for entry in entries})),
+    }
+    chapters = _chapters(placed)
+    made = run.remember(
+        segments=[segment.blob_sha256 for segment in segments],
+        sound=sound.blob_sha256,
+        srt=srt,
+        metadata=metadata,
+        language=film.language,
+        chapters=[[c.title, c.start, c.end] for c in chapters],
+    )
+    if made is None:
+        made = _join(run, film, segments, sound, srt, metadata, chapters)
+    with run.saving() as session:
+        film = session.get_one(Film, run.film_id)
+        master = run.attach(
+            session,
+            film.id,
+            RenditionRole.MASTER,
+            made,
+            parents=[*(segment.id for segment in segments), sound.id],
+            tool="ffmpeg",
+        )
+        film.master_rendition_id = master.id
+        run.result = {**made, "rendition_id": str(master.id)}
+
+
+def _join(
+    run: Run,
+    film: Film,
+    segments: list[Rendition],
+    sound: Rendition,
+    srt: str,
+    metadata: dict[str, str],
+    chapters: list[Chapter],
+) -> dict[str, Any]:
+    out = run.scratch / "master.mp4"
+    captions = None
+    if srt:
+        captions = run.scratch / "captions.srt"
+        captions.write_text(srt, encoding="utf-8")
+    with run.timing("join_seconds"), ExitStack() as lent:
+        seen = join(
+            [lent.enter_context(blob_path(segment)) for segment in segments],
+            lent.enter_context(blob_path(sound)),
+            out,
+            metadata=metadata,
+            captions_srt=captions,
+            language=film.language,
+            chapters=chapters,
+            should_stop=run.stopped,
+        )
+    stored = run.store(
+        out,
+        mime="video/mp4",
+        filename=f"{_slug(film.name)}.mp4",
+        width=seen.width,
+        height=seen.height,
+        duration=seen.duration,
+        codec="h264",
+        bitrate=seen.bitrate or None,
+        facts={"fps": seen.fps, "frames": seen.frames, **sound.facts},
+    )
+    return {"stored": stored.to_json()}
+
+
+def _segment_of(session: Session, shot: Shot) -> Rendition:
+    return _needed(latest_rendition(session, shot.id, RenditionRole.SEGMENT), f"the segment of {shot.name}")
+
+
+def _needed(rendition: Rendition | None, what: str) -> Rendition:
+    if rendition is None:
+        raise Permanent(f"Cannot compose: {what} is missing.", code="missing_segment")
+    return rendition
+
+
+def _chapters(placed: list[Placed]) -> list[Chapter]:
+    """One chapter per scene that has a heading."""
+    chapters: list[Chapter] = []
+    for item in placed:
+        end = item.seconds + item.frames / item.fps
+        title = item.shot.heading
+        if chapters and (not title or chapters[-1].title == title):
+            chapters[-1] = Chapter(chapters[-1].title, chapters[-1].start, end)
+        elif title:
+            chapters.append(Chapter(title, item.seconds, end))
+    return chapters
+
+
+def _store_video(run: Run, film: Film, path: Path, filename: str, frames: int) -> StoredFile:
+    return run.store(
+        path,
+        mime="video/mp4",
+        filename=filename,
+        width=film.width,
+        height=film.height,
+        duration=frames / film.fps,
+        codec="h264",
+    )
+
+
+def _slug(name: str) -> str:
+    kept = "".join(c if c.isalnum() else "-" for c in name.lower())
+    return "-".join(part for part in kept.split("-") if part)[:80] or "film"

@@ -1,0 +1,223 @@
+"""Files that come in from outside become assets here: probed, scored, hashed, licensed."""
+
+from __future__ import annotations
+
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.errors import NotFound, Permanent
+from core.licences import Licence, credit_line
+from db.assets import (
+    Asset,
+    AssetKind,
+    Audio,
+    Clip,
+    Image,
+    MediaAsset,
+    Origin,
+    Rendition,
+    RenditionRole,
+)
+from media.images import open_image, perceptual_hash, save_thumbnail
+from media.probe import Probe, probe
+from media.quality import score_clip, score_image
+from services.renditions import StoredFile, add_rendition, latest_rendition
+from tasks.step import storage
+
+_ROWS: dict[str, type[MediaAsset]] = {"image": Image, "clip": Clip, "audio": Audio}
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What a file proved to be, with its bytes in the store."""
+
+    kind: str
+    stored: StoredFile
+    thumbnail: StoredFile | None
+    facts: dict[str, Any]
+
+
+class Bench(Protocol):
+    """Where files are inspected: a folder to work in and a way to store; a step's `Run` is one."""
+
+    @property
+    def scratch(self) -> Path: ...
+
+    def store(self, path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile: ...
+
+
+def inspect(run: Bench, path: Path, *, filename: str, width: int, height: int) -> Inspected:
+    """Probe, score and store a file; raises Permanent when it is not what a film can use.
+
+    `width` and `height` are the frame that its quality is judged for.
+    """
+    seen = probe(path)
+    facts: dict[str, Any] = {
+        "width": seen.width or None,
+        "height": seen.height or None,
+        "duration": seen.duration or None,
+        "fps": seen.fps or None,
+        "codec": seen.video_codec or seen.audio_codec,
+        "channels": seen.channels or None,
+        "sample_rate": seen.sample_rate or None,
+    }
+    thumbnail = None
+    if seen.kind == "image":
+        score = score_image(path, width=width, height=height)
+        facts |= {"perceptual_hash": perceptual_hash(open_image(path))}
+        small = run.scratch / "thumbnail.jpg"
+        save_thumbnail(path, small)
+        thumbnail = run.store(small, mime="image/jpeg", filename="thumbnail.jpg")
+    elif seen.kind == "clip":
+        score = score_clip(seen, width=width, height=height)
+    else:
+        score = None
+    if score is not None:
+        facts |= {
+            "quality_score": float(score.total),
+            "quality_parts": score.to_json()["parts"],
+        }
+    stored = run.store(
+        path,
+        mime=_mime(seen, filename),
+        filename=filename,
+        width=facts["width"],
+        height=facts["height"],
+        duration=facts["duration"],
+        codec=facts["codec"],
+        bitrate=seen.bitrate or None,
+    )
+    return Inspected(seen.kind, stored, thumbnail, facts)
+
+
+def keep_asset(
+    session: Session,
+    *,
+    workspace_id: UUID,
+    inspected: Inspected,
+    name: str,
+    source: str,
+    foreign_id: str,
+    licence: Licence,
+    raw_licence: str,
+    origin: dict[str, Any],
+) -> MediaAsset:
+    """Make an asset of an inspected file, once per source and item; its origin says the licence.
+
+    An item that was deleted here and is wanted again comes back.
+    """
+    # two films that keep the same picture at once; one lock for all items, so that none can deadlock
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(workspace_id), 0))))
+    known = session.scalar(
+        select(Origin.asset_id).where(
+            Origin.workspace_id == workspace_id, Origin.source == source, Origin.foreign_id == foreign_id
+        )
+    )
+    if known is not None:
+        asset = session.get_one(MediaAsset, known)
+        asset.deleted_at = None
+        return asset
+    asset = _ROWS[inspected.kind](
+        workspace_id=workspace_id, name=name[:300], sha256=inspected.stored.sha256, **inspected.facts
+    )
+    session.add(asset)
+    session.flush()
+    session.add(
+        Origin(
+            asset_id=asset.id,
+            workspace_id=workspace_id,
+            source=source,
+            foreign_id=foreign_id,
+            licence=licence.id,
+            licence_class=licence.licence_class,
+            licence_url=licence.url,
+            licence_facts=licence.to_json(),
+            raw_licence=raw_licence,
+            **origin,
+        )
+    )
+    add_rendition(
+        session,
+        workspace_id=workspace_id,
+        asset_id=asset.id,
+        role=RenditionRole.ORIGINAL,
+        stored=inspected.stored,
+    )
+    if inspected.thumbnail is not None:
+        add_rendition(
+            session,
+            workspace_id=workspace_id,
+            asset_id=asset.id,
+            role=RenditionRole.THUMBNAIL,
+            stored=inspected.thumbnail,
+        )
+    return asset
+
+
+def known_asset(session: Session, workspace_id: UUID, source: str, foreign_id: str) -> UUID | None:
+    """The asset that this item of a source became here, when it was kept before and not deleted since."""
+    return session.scalar(
+        select(Origin.asset_id)
+        .join(Asset, Asset.id == Origin.asset_id)
+        .where(
+            Origin.workspace_id == workspace_id,
+            Origin.source == source,
+            Origin.foreign_id == foreign_id,
+            Asset.deleted_at.is_(None),
+        )
+    )
+
+
+def find_asset(session: Session, workspace_id: UUID, asset_id: UUID) -> Asset:
+    asset = session.scalar(
+        select(Asset).where(
+            Asset.id == asset_id, Asset.workspace_id == workspace_id, Asset.deleted_at.is_(None)
+        )
+    )
+    if asset is None:
+        raise NotFound(f"There is no asset {asset_id}.", field="asset_id")
+    return asset
+
+
+def original_of(session: Session, asset: Asset) -> Rendition:
+    """The file an asset was kept with; a take's own file for a take."""
+    rendition = latest_rendition(session, asset.id, RenditionRole.ORIGINAL)
+    if rendition is None:
+        raise Permanent(f"The {asset.kind.value} “{asset.name}” has no file.", code="no_file")
+    return rendition
+
+
+def is_picture(asset: Asset) -> bool:
+    return asset.kind in (AssetKind.IMAGE, AssetKind.CLIP)
+
+
+def credit_of(origin: Origin, *, changes: str | None = None) -> str:
+    """The line that fulfils an origin's attribution duty (title, author, source, licence)."""
+    return origin.attribution or credit_line(
+        title=origin.title,
+        creator=origin.creator,
+        creator_url=origin.creator_url,
+        source_url=origin.landing_url,
+        licence=Licence.from_json(origin.licence_facts),
+        changes=changes,
+    )
+
+
+def blob_path(rendition: Rendition) -> Any:
+    """Lend the rendition's bytes as a local file (context manager)."""
+    sha256 = rendition.blob_sha256
+    return storage().local(f"blobs/{sha256[:2]}/{sha256[2:4]}/{sha256}")
+
+
+def _mime(seen: Probe, filename: str) -> str:
+    guessed = mimetypes.guess_type(filename)[0]
+    family = {"image": "image", "clip": "video", "audio": "audio"}[seen.kind]
+    if guessed and guessed.startswith(family):
+        return guessed
+    return {"image": "image/jpeg", "clip": "video/mp4", "audio": "audio/wav"}[seen.kind]

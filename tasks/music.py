@@ -1,0 +1,70 @@
+"""Phase source: the film gets its music."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from core.errors import Invalid
+from db.assets import Film
+from media.ambient import render_ambient
+from tasks.library import find_asset, inspect, keep_asset, known_asset
+from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts
+from tasks.step import Run, step
+from tasks.wiring import open_source
+
+MUSIC_SECONDS = 60.0
+
+
+@step("find_music")
+def find_music(run: Run) -> None:
+    """Fetch or make the music the brief asks for."""
+    music = run.params["music"]
+    if music["from"] == "asset":
+        asset_id = UUID(music["id"])
+        with run.loading() as session:
+            find_asset(session, run.held.workspace_id, asset_id)
+        with run.saving() as session:
+            _use_music(session, run, asset_id)
+        return
+    candidate = open_source(music["from"]).get(music["id"])
+    if candidate.kind != "audio":
+        raise Invalid(f"{music['from']}:{music['id']} is not sound.", field="params.music.id")
+    licence_policy(run.params).check(candidate.licence)
+    seed = run.params["seed"]
+    # what is made here differs by seed, so each seed's piece is an item of its own
+    item = f"{candidate.foreign_id}-{seed}" if candidate.generated and seed else candidate.foreign_id
+    with run.loading() as session:
+        known = known_asset(session, run.held.workspace_id, candidate.source, item)
+    if known is not None:
+        with run.saving() as session:
+            _use_music(session, run, known)
+        return
+    out = run.scratch / "music.wav"
+    if candidate.generated is not None:
+        render_ambient(out, duration=MUSIC_SECONDS, seed=seed, mood=candidate.generated)  # type: ignore[arg-type]
+    else:
+        open_source(music["from"]).fetch(candidate, out, MAX_DOWNLOAD)
+    inspected = inspect(run, out, filename=f"{candidate.foreign_id}.wav", width=2, height=2)
+    if inspected.kind != "audio":
+        raise Invalid(f"{music['from']}:{music['id']} is not sound.", field="params.music.id")
+    with run.saving() as session:
+        asset = keep_asset(
+            session,
+            workspace_id=run.held.workspace_id,
+            inspected=inspected,
+            name=candidate.title,
+            source=candidate.source,
+            foreign_id=item,
+            licence=candidate.licence,
+            raw_licence=candidate.raw_licence,
+            origin=origin_facts(candidate),
+        )
+        _use_music(session, run, asset.id)
+
+
+def _use_music(session: Session, run: Run, asset_id: UUID) -> None:
+    film = session.get_one(Film, run.film_id)
+    film.metadata_ = {**film.metadata_, "music_asset_id": str(asset_id)}
+    run.result = {"asset_id": str(asset_id)}

@@ -1,0 +1,429 @@
+"""The call sheet: what a job of each kind is, phase by phase, and how it moves from one to the next.
+
+    film:          write ─▶ [script] ─▶ source ─▶ shoot ─▶ [takes] ─▶ finish ─▶ [cut] ─▶ deliver
+    text_removal:  ingest ─▶ clean ─▶ deliver
+    scrape:        search ─▶ keep
+
+A phase is a tree of steps (`Chain`, `Chord`, `Group`). The tree becomes rows first, each row naming the
+rows it needs, and then a Celery canvas of the same shape. The rows are the truth: a phase is complete
+when its rows have ended, never because Celery says so, and a row that nobody works on is sent again.
+`advance` moves a job on; whoever learns something new calls it, and calling it once too often is harmless.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import chain, chord, group
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.briefs import FILM_PHASES
+from core.settings import get_settings
+from db.assets import Film, Shot
+from db.review import Gate
+from db.session import after_commit, transaction
+from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState, WaitsFor
+from services import approvals, events, steps
+from services.films import film_shots
+from services.jobs import measure_progress
+from services.steps import Claim, StepPlan
+from services.submissions import count_open
+from tasks.app import app
+
+log = structlog.get_logger()
+
+PUBLISH_SECONDS = 1.0
+"""How long a caller waits for the broker; what it could not take is sent by the sweeper."""
+
+
+# -- shapes ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One after the other."""
+
+    members: tuple[StepPlan, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Side by side."""
+
+    members: tuple[Chain | StepPlan, ...]
+
+
+@dataclass(frozen=True)
+class Chord:
+    """Side by side, then the body."""
+
+    header: tuple[Chain | StepPlan, ...]
+    body: StepPlan
+
+
+Shape = Chain | Group | Chord
+
+
+@dataclass(frozen=True)
+class Phase:
+    name: str
+    shape: Callable[[Session, Job], Shape]
+    gate: Gate | None = None
+    """The question asked when the phase is complete, if the job has this gate."""
+
+
+# -- the film -------------------------------------------------------------------------------------
+
+
+def _write(_: Session, __: Job) -> Shape:
+    return Chain((StepPlan("write_script"), StepPlan("break_down")))
+
+
+def _source(session: Session, job: Job) -> Shape:
+    shots = _shots(session, job)
+    header = [_for_shot("narrate", shot) for shot in shots]
+    header += [_for_shot("find_stock", shot) for shot in shots]
+    if job.params["music"]["from"] != "none":
+        header.append(StepPlan("find_music"))
+    return Chord(tuple(header), StepPlan("rank"))
+
+
+def _shoot(session: Session, job: Job) -> Shape:
+    return Group(
+        tuple(
+            Chain((_for_shot("keep_stock", shot), _for_shot("submit_take", shot)))
+            for shot in _shots(session, job)
+        )
+    )
+
+
+def _finish(session: Session, job: Job) -> Shape:
+    """Sound and end card wait for every look at a take: a broken one gives way to another, and its credit."""
+    shots = _shots(session, job)
+    segments = [Chain((_for_shot("clean_take", s), _for_shot("render_segment", s))) for s in shots]
+    looks = tuple(_for_shot("clean_take", shot).key for shot in shots)
+    sound, credit = StepPlan("mix_sound", needs=looks), StepPlan("credits_card", needs=looks)
+    return Chord((*segments, sound, credit), StepPlan("compose"))
+
+
+def _deliver(_: Session, __: Job) -> Shape:
+    kinds = ("poster", "proxy", "srt", "vtt", "credits_txt", "credits_csv", "credits_json", "manifest")
+    return Chord(tuple(StepPlan("export", variant=kind, label=kind) for kind in kinds), StepPlan("close"))
+
+
+# -- the smaller jobs -----------------------------------------------------------------------------
+
+
+def _clean(_: Session, job: Job) -> Shape:
+    clip = UUID(job.params["asset_id"])
+    return Chain((StepPlan("clean_clip", clip), StepPlan("verify_clip", clip)))
+
+
+def _search(_: Session, job: Job) -> Shape:
+    from tasks.wiring import enabled_sources
+
+    slugs = job.params["sources"] or enabled_sources(job.params["kind"])
+    return Group(tuple(StepPlan("search_source", variant=slug, label=slug) for slug in slugs))
+
+
+def _keep(_: Session, __: Job) -> Shape:
+    return Chain((StepPlan("keep_candidates"), StepPlan("close")))
+
+
+PHASES: dict[JobKind, tuple[Phase, ...]] = {
+    JobKind.FILM: (
+        Phase("write", _write, gate=Gate.SCRIPT),
+        Phase("source", _source),
+        Phase("shoot", _shoot, gate=Gate.TAKES),
+        Phase("finish", _finish, gate=Gate.CUT),
+        Phase("deliver", _deliver),
+    ),
+    JobKind.TEXT_REMOVAL: (
+        Phase("clean", _clean),
+        Phase("deliver", lambda _, __: Chain((StepPlan("close"),))),
+    ),
+    JobKind.SCRAPE: (Phase("search", _search), Phase("keep", _keep)),
+}
+assert tuple(phase.name for phase in PHASES[JobKind.FILM]) == FILM_PHASES
+
+_SPARE = frozenset(
+    {"find_stock", "find_music", "keep_stock", "submit_take", "clean_take", "export", "search_source"}
+)
+"""Kinds whose failure a job survives: another take, a card, silence, or a deliverable less."""
+_PICTURES = frozenset({"keep_stock", "submit_take"})
+
+
+def is_critical(kind: str, params: dict[str, Any]) -> bool:
+    """Whether a job fails when a step of this kind does; a brief may rather halt than show a card."""
+    return kind not in _SPARE or (kind in _PICTURES and params.get("on_shot_failure") == "halt")
+
+
+# -- moving on ------------------------------------------------------------------------------------
+
+
+def advance(job_id: UUID) -> None:
+    """Move a job as far as its rows allow, and send what became ready.
+
+    Idempotent and safe to call from anywhere at any time: it locks the job, decides, commits, publishes.
+    """
+    with transaction() as session:
+        job = steps.lock_job(session, job_id)
+        if job.state in ENDED_JOB:
+            return
+        job.advanced_at = func.now()
+        _decide(session, job)
+        job.progress = measure_progress(session, job)
+
+
+def after_step(held: Claim, *, retry_delay: float | None, solo: bool) -> None:
+    """Go on from an ended step: the job, when its phase is done; what it blocked, when no canvas will."""
+    if retry_delay is not None:
+        _send(held.step_id, held.kind, held.job_id, held.label, countdown=retry_delay)
+        return
+    with transaction() as session:
+        ready = (Step.state == StepState.READY) & Step.sent_at.is_(None)
+        rest, unsent = session.execute(
+            select(func.count(), func.count().filter(ready)).where(
+                Step.job_id == held.job_id,
+                Step.phase == held.phase,
+                Step.state.in_((StepState.READY, StepState.RUNNING)),
+            )
+        ).one()
+        waiting = []
+        alone = solo or held.attempt > 1
+        if unsent or (rest and alone):
+            free = [s for s in steps.claimable(session, held.job_id) if held.step_id in s.needs]
+            waiting = [s for s in free if alone or s.sent_at is None]
+            steps.mark_sent(session, [s.id for s in waiting])
+    for waiter in waiting:
+        send_step(waiter)
+    if not rest:
+        advance(held.job_id)
+
+
+def inspect_upload(upload_id: UUID) -> None:
+    """Have a media worker look at a complete upload."""
+    _publish(app.signature("inspect_upload", args=(str(upload_id),), immutable=True))
+
+
+def quote(session: Session, workspace_id: UUID, kind: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Say what a job would cost, before anything is asked of anybody; see `tasks.quotes`."""
+    from tasks.quotes import quote_job
+
+    return quote_job(session, workspace_id, kind, params)
+
+
+def check(kind: str, params: dict[str, Any]) -> None:
+    """Refuse a brief that names adapters this installation does not have, or a script it cannot read."""
+    from tasks.quotes import check_brief
+
+    check_brief(kind, params)
+
+
+def send_step(row: Step) -> None:
+    """Publish one step by itself, outside any canvas."""
+    _send(row.id, row.kind, row.job_id, row.label or row.variant)
+
+
+def _decide(session: Session, job: Job) -> None:
+    phases = PHASES[job.kind]
+    if job.state is JobState.CANCELLING:
+        _end_cancelled(session, job)
+        return
+    if job.phase is None:
+        job.started_at = func.now()
+        _enter(session, job, phases[0])
+    while job.phase is not None:
+        phase = next(p for p in phases if p.name == job.phase)
+        rows = [row for row in steps.list_steps(session, job.id) if row.phase == phase.name]
+        if any(row.state in (StepState.READY, StepState.RUNNING) for row in rows):
+            _run(session, job, phase, rows)
+            return
+        failed = [row for row in rows if row.state is StepState.FAILED and is_critical(row.kind, job.params)]
+        if failed:
+            _end_failed(session, job, failed[0])
+            return
+        if count_open(session, job.id):
+            _wait(session, job, WaitsFor.PROVIDER, "Waits for a provider's answer.")
+            return
+        if phase.gate in job.gates and not approvals.gate_passed(session, job, phase.gate):
+            approvals.ask(session, job, phase.gate, ttl_hours=get_settings().approval_ttl_hours)
+            return
+        last = phase is phases[-1]
+        if last or job.stop_after == phase.name:
+            _end_succeeded(session, job)
+            return
+        _enter(session, job, phases[phases.index(phase) + 1])
+
+
+def _enter(session: Session, job: Job, phase: Phase) -> None:
+    job.phase = phase.name
+    steps.plan_steps(session, job, phase.name, [plan for plan, _ in _rows(phase.shape(session, job))])
+    session.flush()
+    _announce(session, job, "phase.started", {"phase": phase.name})
+
+
+def _run(session: Session, job: Job, phase: Phase, rows: Sequence[Step]) -> None:
+    """Have the phase's unsent steps sent once this is committed."""
+    if job.state is not JobState.RUNNING:
+        job.state = JobState.RUNNING
+        job.waits_for = None
+        job.waits_reason = None
+        _announce(session, job, "job.running", {"phase": phase.name})
+    unsent = {row.id for row in rows if row.state is StepState.READY and row.sent_at is None}
+    if not unsent:
+        return
+    shape = phase.shape(session, job)
+    by_key = {(row.kind, row.subject_id, row.variant): row for row in rows}
+    unsent -= {by_key[key].id for key in _late(shape)} - {row.id for row in steps.claimable(session, job.id)}
+    steps.mark_sent(session, list(unsent))
+    canvas = _canvas(shape, by_key, unsent)
+    after_commit(session, lambda: _publish(canvas))
+
+
+def _late(shape: Shape) -> set[tuple[str, UUID | None, str]]:
+    """Steps that need more than their place in the shape says: sent when the last need ends, not before."""
+    branches = shape.header if isinstance(shape, Chord) else shape.members
+    return {branch.key for branch in branches if isinstance(branch, StepPlan) and branch.needs}
+
+
+def _rows(shape: Shape | Chain | StepPlan) -> Iterator[tuple[StepPlan, StepPlan]]:
+    """Flatten a shape into plans that name what they need, each with the plan that ends its branch."""
+    if isinstance(shape, StepPlan):
+        yield shape, shape
+        return
+    if isinstance(shape, Chain):
+        before: tuple[tuple[str, UUID | None, str], ...] = ()
+        for plan in shape.members:
+            yield _needing(plan, before), shape.members[-1]
+            before = (plan.key,)
+        return
+    branches = shape.header if isinstance(shape, Chord) else shape.members
+    ends = []
+    for branch in branches:
+        for plan, end in _rows(branch):
+            yield plan, end
+        ends.append(branch.members[-1].key if isinstance(branch, Chain) else branch.key)
+    if isinstance(shape, Chord):
+        yield _needing(shape.body, tuple(ends)), shape.body
+
+
+def _needing(plan: StepPlan, needs: tuple[tuple[str, UUID | None, str], ...]) -> StepPlan:
+    return StepPlan(plan.kind, plan.subject_id, plan.variant, plan.label, (*plan.needs, *needs))
+
+
+def _canvas(shape: Shape | Chain | StepPlan, rows: dict[Any, Step], unsent: set[UUID]) -> Any:
+    """The Celery canvas of a shape, without what has been sent or has ended; None when nothing is left."""
+    if isinstance(shape, StepPlan):
+        row = rows.get(shape.key)
+        return _signature(row) if row is not None and row.id in unsent else None
+    if isinstance(shape, Chain):
+        links = [link for plan in shape.members if (link := _canvas(plan, rows, unsent))]
+        return chain(*links) if len(links) > 1 else links[0] if links else None
+    branches = shape.header if isinstance(shape, Chord) else shape.members
+    parts = [part for branch in branches if (part := _canvas(branch, rows, unsent))]
+    body = _canvas(shape.body, rows, unsent) if isinstance(shape, Chord) else None
+    if body is None:
+        return group(parts) if parts else None
+    return chord(parts, body) if parts else body
+
+
+def _signature(row: Step) -> Any:
+    return app.signature(row.kind, kwargs=_arguments(row.id, row.job_id), immutable=True).set(
+        shadow=_shadow(row.kind, row.label or row.variant, row.job_id)
+    )
+
+
+def _arguments(step_id: UUID, job_id: UUID) -> dict[str, str]:
+    return {"step_id": str(step_id), "job": str(job_id)}
+
+
+def _shadow(kind: str, label: str, job_id: UUID) -> str:
+    """How Flower names the task: what, on which subject, for which job."""
+    return " ".join(part for part in (kind, label, f"[job {str(job_id)[-8:]}]") if part)
+
+
+def _send(step_id: UUID, kind: str, job_id: UUID, label: str, *, countdown: float | None = None) -> None:
+    signature = app.signature(kind, kwargs=_arguments(step_id, job_id) | {"solo": True}, immutable=True)
+    _publish(signature.set(shadow=_shadow(kind, label, job_id), countdown=countdown))
+
+
+def _publish(canvas: Any) -> None:
+    """Hand a canvas to the broker: one try, bounded. What fails is sent again by the sweeper."""
+    if canvas is None:
+        return
+
+    def publish() -> None:
+        try:
+            canvas.apply_async(retry=False)
+        except Exception as error:  # noqa: BLE001 (any broker's any error means the same: not sent)
+            log.warning("the broker did not take a message; the sweeper will send it", error=str(error))
+
+    thread = threading.Thread(target=publish, name="publish", daemon=True)
+    thread.start()
+    thread.join(PUBLISH_SECONDS)
+
+
+def _end_cancelled(session: Session, job: Job) -> None:
+    rows = steps.list_steps(session, job.id)
+    if any(row.state is StepState.RUNNING for row in rows):
+        return
+    for row in rows:
+        if row.state is StepState.READY:
+            row.state = StepState.CANCELLED
+            row.finished_at = func.now()
+    _end(session, job, JobState.CANCELLED, {})
+
+
+def _end_failed(session: Session, job: Job, row: Step) -> None:
+    subject = f"{row.kind} {row.label}".strip()
+    job.error_code = row.error_code or "failed"
+    job.error_message = f"{subject}: {row.error_message or 'failed'}"
+    _end(session, job, JobState.FAILED, {"code": job.error_code, "message": job.error_message})
+
+
+def _end_succeeded(session: Session, job: Job) -> None:
+    spare = [
+        {"step": f"{row.kind} {row.label}".strip(), "code": row.error_code, "message": row.error_message}
+        for row in steps.list_steps(session, job.id)
+        if row.state is StepState.FAILED
+    ]
+    job.warnings = [w for w in job.warnings if "step" not in w] + spare
+    job.progress = 1.0
+    _end(session, job, JobState.SUCCEEDED, {"warnings": len(job.warnings)})
+
+
+def _end(session: Session, job: Job, state: JobState, payload: dict[str, Any]) -> None:
+    job.state = state
+    job.waits_for = None
+    job.waits_reason = None
+    job.finished_at = func.now()
+    _announce(session, job, f"job.{state.value}", payload)
+
+
+def _wait(session: Session, job: Job, what: WaitsFor, reason: str) -> None:
+    if job.waits_for is what:
+        return
+    job.state = JobState.WAITING
+    job.waits_for = what
+    job.waits_reason = reason
+    _announce(session, job, "job.waiting", {"waits_for": what.value, "reason": reason})
+
+
+def _announce(session: Session, job: Job, kind: str, payload: dict[str, Any]) -> None:
+    events.record(session, workspace_id=job.workspace_id, job_id=job.id, kind=kind, payload=payload)
+
+
+def _for_shot(kind: str, shot: Shot) -> StepPlan:
+    return StepPlan(kind, shot.id, label=f"shot {shot.position + 1}")
+
+
+def _shots(session: Session, job: Job) -> list[Shot]:
+    film = session.get(Film, job.film_id) if job.film_id else None
+    return film_shots(session, film.id) if film is not None else []

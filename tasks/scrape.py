@@ -1,0 +1,111 @@
+"""Job scrape: sources are searched, and the best finds become licensed assets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+
+from core.errors import Permanent, PipelineError
+from db.work import Step, StepState
+from scrapers.base import Candidate, Query
+from tasks.library import inspect, keep_asset
+from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts
+from tasks.step import Run, step
+from tasks.wiring import open_source
+
+log = structlog.get_logger()
+
+FRAME = (1920, 1080)
+"""What the quality of a find is judged for."""
+
+
+@step("search_source")
+def search_source(run: Run) -> None:
+    """Search one source; what the licence policy forbids is left out."""
+    params = run.params
+    source = open_source(run.held.variant)
+    policy = licence_policy(params)
+    query = Query(
+        words=tuple(params["words"]),
+        kind=params["kind"],
+        orientation=params["orientation"],
+        limit=params["keep"] * 2,
+    )
+    with run.timing("search_seconds"):
+        found = source.search(query)
+    with run.saving():
+        run.result = {
+            "found": [c.to_json() for c in found if policy.verdict(c.licence).ok],
+            "refused": [
+                {"foreign_id": c.foreign_id, "licence": c.licence.id}
+                for c in found
+                if not policy.verdict(c.licence).ok
+            ],
+        }
+
+
+@step("keep_candidates", soft=1800, hard=1860)
+def keep_candidates(run: Run) -> None:
+    """Fetch the best finds, one source after the other in turn, and keep them as assets."""
+    with run.loading() as session:
+        results = session.scalars(
+            select(Step.result)
+            .where(
+                Step.job_id == run.job.id,
+                Step.kind == "search_source",
+                Step.state == StepState.SUCCEEDED,
+            )
+            .order_by(Step.position)
+        ).all()
+    if not results:
+        raise Permanent("No source answered.", code="no_source")
+    kept: list[tuple[Candidate, Any]] = []
+    refused: list[dict[str, str]] = []
+    for number, candidate in enumerate(_in_turn([result["found"] for result in results])):
+        if len(kept) >= run.params["keep"] or run.stopped():
+            break
+        path = run.scratch / f"find-{number}"
+        try:
+            open_source(candidate.source).fetch(candidate, path, MAX_DOWNLOAD)
+            inspected = inspect(
+                run, path, filename=candidate.foreign_id[-120:], width=FRAME[0], height=FRAME[1]
+            )
+        except PipelineError as error:
+            refused.append({"foreign_id": candidate.foreign_id, "why": error.message})
+            continue
+        kept.append((candidate, inspected))
+    with run.saving() as session:
+        ids = [
+            str(
+                keep_asset(
+                    session,
+                    workspace_id=run.held.workspace_id,
+                    inspected=inspected,
+                    name=candidate.title,
+                    source=candidate.source,
+                    foreign_id=candidate.foreign_id,
+                    licence=candidate.licence,
+                    raw_licence=candidate.raw_licence,
+                    origin=origin_facts(candidate),
+                ).id
+            )
+            for candidate, inspected in kept
+        ]
+        run.result = {"asset_ids": ids, "refused": refused}
+        job = session.get_one(type(run.job), run.job.id)
+        job.result = {**job.result, **run.result}
+
+
+def _in_turn(lists: list[list[dict[str, Any]]]) -> list[Candidate]:
+    """The first of every source, then the second of every source, and so on; generated items left out."""
+    longest = max((len(items) for items in lists), default=0)
+    return [
+        candidate
+        for place in range(longest)
+        for items in lists
+        if place < len(items)
+        for candidate in [Candidate.from_json(items[place])]
+        if candidate.generated is None
+    ]

@@ -1,0 +1,268 @@
+"""Phase shoot: the chosen stock is kept, and every shot gets a take."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.errors import Misconfigured, Permanent
+from db.assets import Asset, AssetKind, Candidate, Film, Rendition, RenditionRole, Shot, TakeOrigin
+from db.money import Hold
+from db.session import transaction
+from db.work import Step, Submission
+from media.craft import Craft
+from providers.base import VideoProvider, VideoRequest, VideoState
+from scrapers.base import Candidate as Found
+from services.films import add_take
+from services.money import capture_hold
+from services.submissions import intend, mark_succeeded
+from tasks.library import blob_path, find_asset, inspect, is_picture, keep_asset, known_asset, original_of
+from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts, pinned
+from tasks.step import Run, step
+from tasks.wiring import fonts_folder, open_source, open_video
+
+
+@step("keep_stock")
+def keep_stock(run: Run) -> None:
+    """Fetch the picture a shot will show and keep it as a licensed asset; nothing found is no failure."""
+    with run.loading() as session:
+        shot = session.get_one(Shot, run.subject_id)
+        film = session.get_one(Film, run.film_id)
+        found = _choose(session, run, shot)
+        known = (
+            known_asset(session, run.held.workspace_id, found.source, found.foreign_id)
+            if isinstance(found, Found)
+            else found
+        )
+    if isinstance(found, Found):
+        licence_policy(run.params).check(found.licence)
+    if known is not None or found is None:
+        with run.saving():
+            run.result = {"asset_id": str(known) if known else None}
+        return
+    assert isinstance(found, Found)
+    path = run.scratch / "stock"
+    with run.timing("fetch_seconds"):
+        open_source(found.source).fetch(found, path, MAX_DOWNLOAD)
+    inspected = inspect(
+        run, path, filename=found.foreign_id.rsplit("/", 1)[-1][:120], width=film.width, height=film.height
+    )
+    if inspected.kind == "audio":
+        raise Permanent(f"{found.source}:{found.foreign_id} is sound, not a picture.", code="wrong_kind")
+    with run.saving() as session:
+        asset = keep_asset(
+            session,
+            workspace_id=run.held.workspace_id,
+            inspected=inspected,
+            name=found.title,
+            source=found.source,
+            foreign_id=found.foreign_id,
+            licence=found.licence,
+            raw_licence=found.raw_licence,
+            origin=origin_facts(found),
+        )
+        run.result = {"asset_id": str(asset.id)}
+
+
+def _choose(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
+    """What the script pins, an asset of ours or an item of a source; else the ranked candidate."""
+    reference = shot.image or shot.clip
+    if reference is not None:
+        source, item = pinned(reference)
+        if source != "asset":
+            return open_source(source).get(item)
+        asset = find_asset(session, run.held.workspace_id, _uuid(item))
+        if not is_picture(asset):
+            raise Permanent(f"asset:{item} is a {asset.kind.value}, not a picture.", code="wrong_kind")
+        return asset.id
+    retake = int(run.held.params.get("retake", 0))
+    rows = session.scalars(
+        select(Candidate)
+        .where(Candidate.shot_id == shot.id, Candidate.position.is_not(None))
+        .order_by(Candidate.position)
+    ).all()
+    return Found.from_json(rows[retake % len(rows)].facts) if rows else None
+
+
+@step("submit_take", soft=900, hard=960)
+def submit_take(run: Run) -> None:
+    """Have a provider make the shot's take from what was kept, or a card when nothing was."""
+    slug = run.params["providers"][0]
+    with run.loading() as session:
+        shot = session.get_one(Shot, run.subject_id)
+        film = session.get_one(Film, run.film_id)
+        stock = _kept(session, run)
+        original = original_of(session, stock) if stock is not None else None
+    seconds = (shot.frames or 1) / film.fps
+    craft = Craft(
+        fonts_folder(run.settings),
+        on_progress=lambda done: run.report(done / seconds),
+        should_stop=run.stopped,
+    )
+    provider = open_video(slug, craft=craft)
+    if not provider.local:
+        raise Misconfigured(f"The provider {slug} does not render here, and no poller serves it yet.")
+    request = _request(run, film, shot, stock)
+    made = run.remember(
+        provider=slug,
+        model=provider.models[0],
+        request=request,
+        picture=original.blob_sha256 if original else None,
+    )
+    if made is None:
+        made = _make(run, provider, shot, request, stock, original)
+    with run.saving() as session:
+        take = _save_take(session, run, slug, provider.models[0], request, stock, original, made)
+        run.result = {**made, "take_id": str(take), "provider": slug, "model": provider.models[0]}
+
+
+def _kept(session: Session, run: Run) -> Asset | None:
+    result = session.scalar(
+        select(Step.result).where(
+            Step.job_id == run.job.id, Step.kind == "keep_stock", Step.subject_id == run.subject_id
+        )
+    )
+    asset_id = (result or {}).get("asset_id")
+    return find_asset(session, run.held.workspace_id, UUID(asset_id)) if asset_id else None
+
+
+def _request(run: Run, film: Film, shot: Shot, stock: Asset | None) -> dict[str, Any]:
+    """What is asked for, frozen: values only, so that an equal ask has an equal hash in every job."""
+    retake = int(run.held.params.get("retake", 0))
+    return {
+        "purpose": "shot",
+        "prompt": shot.visual_prompt or shot.narration,
+        "title": None if stock is not None else shot.title or card_words(film, shot),
+        "width": film.width,
+        "height": film.height,
+        "fps": film.fps,
+        "frames": shot.frames,
+        "move": shot.camera or "auto",
+        "seed": (run.params["seed"] * 7919 + shot.position * 101 + retake) % 2**31,
+    }
+
+
+def card_words(film: Film, shot: Shot) -> str:
+    """What a card says for a shot without picture or title: its scene, where the scene has a name."""
+    return film.name if re.fullmatch(r"Scene \d+|", shot.heading) else shot.heading
+
+
+def _make(
+    run: Run,
+    provider: VideoProvider,
+    shot: Shot,
+    request: dict[str, Any],
+    stock: Asset | None,
+    original: Rendition | None,
+) -> dict[str, Any]:
+    """Render here: the submission is written down first, as for any vendor."""
+    ask = VideoRequest(**request)
+    quote = provider.quote(ask)
+    with transaction() as session:
+        submission = intend(
+            session,
+            run.job,
+            step_id=run.held.step_id,
+            shot_id=shot.id,
+            purpose="shot",
+            provider=provider.slug,
+            model=provider.models[0],
+            request=request,
+            quote=quote.amount,
+            currency=quote.currency,
+        )
+    out = run.scratch / "take.mp4"
+    with run.timing("render_seconds"):
+        if original is None:
+            answer = _render(provider, ask, submission.client_token, out)
+        else:
+            with blob_path(original) as picture:
+                field = "clip" if stock is not None and stock.kind is AssetKind.CLIP else "image"
+                shown = VideoRequest(**{**request, field: picture})
+                answer = _render(provider, shown, submission.client_token, out)
+    stored = run.store(
+        out,
+        mime="video/mp4",
+        filename="take.mp4",
+        width=ask.width,
+        height=ask.height,
+        duration=ask.frames / ask.fps,
+        codec="h264",
+    )
+    return {"stored": stored.to_json(), "vendor_id": answer, "cost": 0, "currency": quote.currency}
+
+
+def _render(provider: VideoProvider, ask: VideoRequest, token: str, out: Any) -> str:
+    submitted = provider.submit(ask, token)
+    answer = provider.poll([submitted.vendor_id])[0]
+    if answer.state is not VideoState.SUCCEEDED:
+        raise Permanent(answer.error or "The take was not made.", code="no_take")
+    provider.fetch(answer, out)
+    return submitted.vendor_id
+
+
+def _save_take(
+    session: Session,
+    run: Run,
+    slug: str,
+    model: str,
+    request: dict[str, Any],
+    stock: Asset | None,
+    original: Rendition | None,
+    made: dict[str, Any],
+) -> UUID:
+    shot = session.get_one(Shot, run.subject_id)
+    take = add_take(
+        session,
+        shot,
+        origin=TakeOrigin.STOCK if stock is not None else TakeOrigin.RENDERED,
+        provider=slug,
+        model=model,
+        seed=request["seed"],
+        cost=made["cost"],
+        currency=made["currency"],
+        source_asset_id=stock.id if stock is not None else None,
+        input_hash=run.input_hash or "",
+        instructions=run.held.params.get("instructions", ""),
+    )
+    run.attach(
+        session,
+        take.id,
+        RenditionRole.ORIGINAL,
+        made,
+        parents=[original.id] if original is not None else [],
+        tool=f"{slug} {model}",
+        parameters=request,
+    )
+    if shot.selected_take_id is None:
+        shot.selected_take_id = take.id
+    submission = session.scalar(
+        select(Submission)
+        .where(Submission.step_id == run.held.step_id, Submission.finished_at.is_(None))
+        .order_by(Submission.created_at.desc())
+        .limit(1)
+        .with_for_update()
+    )
+    if submission is not None:
+        mark_succeeded(
+            submission,
+            vendor_id=f"{made['vendor_id']}:{submission.id}",
+            take_id=take.id,
+            actual_cost=made["cost"],
+            answer={},
+        )
+        if submission.hold_id is not None:
+            hold = session.get_one(Hold, submission.hold_id)
+            capture_hold(session, hold, actual=made["cost"], submission_id=submission.id)
+    return take.id
+
+
+def _uuid(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError as error:
+        raise Permanent(f"asset:{value} is not an asset id.", code="bad_reference") from error

@@ -1,0 +1,383 @@
+"""What a step is: claimed, done with no transaction open, saved behind a fence.
+
+A step function gets a `Run` and reads: load in a short transaction, do, save in another. Claim,
+heartbeat, retry, error and timing are here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from core.errors import Permanent, PipelineError, Retryable, Unconfirmed
+from core.hashing import digest, file_sha256
+from core.settings import Settings, get_settings
+from core.storage import Storage, blob_key, open_storage
+from db.assets import Rendition, RenditionRole
+from db.session import reading, transaction
+from db.work import Job, JobState, StepState
+from services import renditions, steps
+from services.renditions import StoredFile
+from tasks import pipeline
+from tasks.app import app
+
+log = structlog.get_logger()
+
+FAILURES_ALLOWED = 5
+HEARTBEAT_SECONDS = 2.0
+LONGEST_DELAY = 60.0
+
+
+@dataclass(frozen=True)
+class RetryDecision:
+    """What to do about an error."""
+
+    action: Literal["retry", "fail"]
+    delay: float = 0.0
+
+
+def decide(error: PipelineError, failures: int) -> RetryDecision:
+    """Judge an error by its class and by how often the step has failed before.
+
+    Only `Retryable` is tried again, with the other side's own wish or a doubling delay, a minute at most.
+    """
+    if isinstance(error, Retryable) and failures + 1 < FAILURES_ALLOWED:
+        wish = error.retry_after if error.retry_after is not None else 2.0**failures
+        return RetryDecision("retry", min(wish, LONGEST_DELAY))
+    return RetryDecision("fail")
+
+
+class LostClaim(Exception):  # noqa: N818 (not an error: the work belongs to somebody else now)
+    """Another attempt owns the step, or its job has stopped; nothing is to be saved."""
+
+
+class Run:
+    """One attempt of one step."""
+
+    def __init__(self, held: steps.Claim, job: Job, version: int, scratch: Path) -> None:
+        self.held = held
+        self.job = job
+        self.params: dict[str, Any] = job.params
+        self.settings: Settings = get_settings()
+        self.scratch = scratch
+        self.input_hash: str | None = None
+        self.reused_from: UUID | None = None
+        self.result: dict[str, Any] = {}
+        self.figures: dict[str, Any] = {}
+        self.progress: float | None = None
+        self._version = version
+        self._stop = threading.Event()
+
+    @property
+    def subject_id(self) -> UUID:
+        if self.held.subject_id is None:
+            raise Permanent(f"The step {self.held.kind} needs a subject and has none.")
+        return self.held.subject_id
+
+    @property
+    def film_id(self) -> UUID:
+        if self.job.film_id is None:
+            raise Permanent("The film of this job has been deleted.", code="film_gone")
+        return self.job.film_id
+
+    def stopped(self) -> bool:
+        """Whether to give up: cancelled, out of time, or the claim is lost."""
+        return self._stop.is_set()
+
+    def report(self, share: float) -> None:
+        """Say how much of the step is done, 0..1; the heartbeat carries it."""
+        self.progress = max(0.0, min(1.0, share))
+
+    @contextmanager
+    def timing(self, what: str) -> Iterator[None]:
+        """Add the seconds of a piece of work to the attempt's figures."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.figures[what] = round(self.figures.get(what, 0.0) + time.monotonic() - began, 3)
+
+    @contextmanager
+    def loading(self) -> Iterator[Session]:
+        with reading() as session:
+            yield session
+
+    def remember(self, **inputs: Any) -> dict[str, Any] | None:
+        """Name every input of the step; returns the result of an equal earlier step, if it may be reused.
+
+        Inputs are values and digests, never ids: what is equal must look equal in another job too.
+        """
+        self.input_hash = digest(
+            {"kind": self.held.kind, "version": self._version, "asked": self.held.params, "inputs": inputs}
+        )
+        if not self.params.get("reuse", True):
+            return None
+        with reading() as session:
+            found = steps.find_equal(session, self.held.workspace_id, self.held.kind, self.input_hash)
+            if found is None or not renditions.blobs_exist(session, _digests(found.result)):
+                return None
+            self.reused_from = found.id
+            return found.result
+
+    def store(self, path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile:
+        """Put a file into the object store under its digest; it counts once `saving` has registered it."""
+        with self.timing("store_seconds"):
+            return put_file(path, mime=mime, filename=filename, **facts)
+
+    def attach(
+        self,
+        session: Session,
+        asset_id: UUID,
+        role: RenditionRole,
+        made: dict[str, Any],
+        *,
+        parents: Iterable[UUID] = (),
+        tool: str = "",
+        parameters: dict[str, Any] | None = None,
+    ) -> Rendition:
+        """Give an asset the file this step made or took over; call inside `saving`.
+
+        `made` holds the file under `stored`, in a `StoredFile`'s JSON.
+        """
+        return renditions.add_rendition(
+            session,
+            workspace_id=self.held.workspace_id,
+            asset_id=asset_id,
+            role=role,
+            stored=StoredFile.from_json(made["stored"]),
+            input_hash=self.input_hash,
+            parents=parents,
+            step_id=self.held.step_id,
+            tool=tool,
+            parameters=parameters,
+        )
+
+    @contextmanager
+    def saving(self) -> Iterator[Session]:
+        """Open the transaction that ends the step: everything in it is kept, or nothing.
+
+        Raises LostClaim when another attempt owns the step; then nothing is written.
+        """
+        with transaction() as session:
+            if not steps.hold_fence(session, self.held):
+                raise LostClaim
+            yield session
+            steps.finish(
+                session,
+                self.held,
+                result=self.result,
+                input_hash=self.input_hash,
+                reused_from=self.reused_from,
+                figures=self.figures,
+            )
+
+    @contextmanager
+    def _beating(self, lease: timedelta, limit: float) -> Iterator[None]:
+        """Keep the lease alive while the step works; learn from it when to stop."""
+        done = threading.Event()
+        deadline = time.monotonic() + limit
+
+        def beat() -> None:
+            while not done.wait(HEARTBEAT_SECONDS):
+                try:
+                    with transaction() as session:
+                        alive = steps.extend_lease(session, self.held, lease=lease, progress=self.progress)
+                except SQLAlchemyError:
+                    continue  # the database is away; the lease has room for several missed beats
+                if not alive or time.monotonic() > deadline:
+                    self._stop.set()
+                    return
+
+        thread = threading.Thread(target=beat, name=f"heartbeat {self.held.kind}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join(timeout=5)
+
+
+def step(
+    kind: str, *, version: int = 1, soft: int = 540, hard: int = 600
+) -> Callable[[Callable[[Run], None]], Any]:
+    """Make a Celery task of a step function.
+
+    `version` is part of every input hash: raise it when the same inputs give another result. `soft` and
+    `hard` are time limits in seconds; in the thread pool only the soft one holds, through the heartbeat.
+    """
+
+    def register(work: Callable[[Run], None]) -> Any:
+        @app.task(
+            name=kind,
+            bind=True,
+            ignore_result=False,
+            soft_time_limit=soft,
+            time_limit=hard,
+            __doc__=work.__doc__,
+        )
+        def task(self: Any, step_id: str, job: str = "", *, solo: bool = False) -> None:  # noqa: ARG001 (`job` is for people: Flower finds tasks by it)
+            _perform(work, UUID(step_id), self.request, version=version, limit=soft, solo=solo)
+
+        return task
+
+    return register
+
+
+def storage() -> Storage:
+    """The installation's object store; an S3 client is costly to make and is kept."""
+    return _open(get_settings())
+
+
+@lru_cache(maxsize=2)
+def _open(settings: Settings) -> Storage:
+    return open_storage(settings)
+
+
+def put_file(path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile:
+    """Put a file into the object store under the digest of its bytes."""
+    sha256 = file_sha256(path)
+    key = blob_key(sha256)
+    storage().put(key, path, mime=mime)
+    return StoredFile(sha256=sha256, size=path.stat().st_size, mime=mime, key=key, filename=filename, **facts)
+
+
+def _perform(
+    work: Callable[[Run], None], step_id: UUID, request: Any, *, version: int, limit: float, solo: bool
+) -> None:
+    settings = get_settings()
+    lease = timedelta(seconds=settings.step_lease_seconds)
+    with transaction() as session:
+        held = steps.claim(
+            session, step_id, worker=str(request.hostname), task_id=str(request.id), lease=lease
+        )
+        if held is None:
+            return
+        job = session.get_one(Job, held.job_id)
+        blocking = [
+            need
+            for need in steps.failed_needs(session, step_id)
+            if pipeline.is_critical(need.kind, job.params)
+        ]
+    structlog.contextvars.bind_contextvars(
+        job=str(held.job_id),
+        step=held.kind,
+        label=held.label,
+        attempt=held.attempt,
+        task=str(request.id),
+        request_id=job.request_id,
+    )
+    scratch = settings.var_dir / "scratch" / f"{held.step_id}-{held.attempt}"
+    run = Run(held, job, version, scratch)
+    delay = None
+    began = time.monotonic()
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        if blocking:
+            _skip(run, f"{blocking[0].kind} {blocking[0].label} did not succeed".replace("  ", " "))
+        else:
+            with run._beating(lease, limit):  # noqa: SLF001 (the two halves of one mechanism)
+                work(run)
+        log.info("step ended", seconds=round(time.monotonic() - began, 3), reused=run.reused_from is not None)
+    except LostClaim:
+        log.warning("claim lost; nothing was saved")
+        _let_go(run)
+    except PipelineError as error:
+        delay = _give_back(run, error)
+    except SoftTimeLimitExceeded:
+        delay = _give_back(run, Retryable(f"It took longer than {limit:.0f} s.", code="too_slow"))
+    except (InterfaceError, OperationalError, PoolTimeout):
+        raise  # the row cannot be written now; the lease will give the step back
+    except Exception as error:  # noqa: BLE001 (sorted and logged by `_judge`)
+        delay = _give_back(run, _judge(error))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        structlog.contextvars.clear_contextvars()
+    pipeline.after_step(held, retry_delay=delay, solo=solo)
+
+
+def _judge(error: Exception) -> PipelineError:
+    """Sort an error from outside the tree: a full disk may be freed, anything else is a bug."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Retryable("The disk is full.", code="disk_full")
+    log.error("a bug in a step", exc_info=error)
+    return Permanent(f"{type(error).__name__}: {error}", code="bug")
+
+
+def _skip(run: Run, why: str) -> None:
+    """End a step without doing it: something it cannot do without has failed."""
+    with transaction() as session:
+        steps.give_back(
+            session,
+            run.held,
+            state=StepState.SKIPPED,
+            outcome="skipped",
+            code="blocked",
+            message=why,
+            blame=False,
+        )
+
+
+def _give_back(run: Run, error: PipelineError) -> float | None:
+    """Write an attempt's failure; returns the delay before the next try, None when there is none."""
+    decision = decide(error, run.held.failures)
+    with transaction() as session:
+        job = steps.lock_job(session, run.held.job_id)
+        if job.state in (JobState.CANCELLING, JobState.CANCELLED):
+            state, outcome = StepState.CANCELLED, "cancelled"
+        elif decision.action == "retry":
+            state, outcome = StepState.READY, "retry"
+        else:
+            state, outcome = StepState.FAILED, "parked" if isinstance(error, Unconfirmed) else "failed"
+        steps.give_back(
+            session,
+            run.held,
+            state=state,
+            outcome=outcome,
+            code=error.code,
+            message=error.message,
+            delay=decision.delay,
+        )
+    log.warning("step gave up an attempt", outcome=outcome, code=error.code, error=error.message)
+    return decision.delay if state is StepState.READY else None
+
+
+def _let_go(run: Run) -> None:
+    """End a step that was stopped by its job's end, not by a successor: nobody else will before its lease."""
+    with transaction() as session:
+        job = steps.lock_job(session, run.held.job_id)
+        if job.state not in steps.WORKABLE:
+            steps.give_back(
+                session,
+                run.held,
+                state=StepState.CANCELLED,
+                outcome="cancelled",
+                code="stopped",
+                message="The job was stopped before this was saved.",
+                blame=False,
+            )
+
+
+def _digests(result: Any) -> set[str]:
+    """Every `sha256` a result names, at any depth."""
+    if isinstance(result, dict):
+        own = {result["sha256"]} if isinstance(result.get("sha256"), str) else set()
+        return own.union(*(_digests(value) for value in result.values()))
+    if isinstance(result, list):
+        return set().union(*(_digests(value) for value in result))
+    return set()

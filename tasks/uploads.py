@@ -1,0 +1,84 @@
+"""Uploads: what a client sent is probed here, far from the API's process, and becomes an asset."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from core.errors import PipelineError
+from core.settings import get_settings
+from db.assets import Blob, MediaAsset, Upload
+from db.session import reading, transaction
+from services.renditions import StoredFile
+from services.uploads import own_or_licensed
+from tasks.app import app
+from tasks.library import Inspected, inspect, keep_asset
+from tasks.step import put_file, storage
+
+log = structlog.get_logger()
+
+FRAME = (1920, 1080)
+"""What an upload's quality is judged for: nobody knows yet where it will be used."""
+
+
+@dataclass(frozen=True)
+class _Desk:
+    scratch: Path
+
+    def store(self, path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile:
+        return put_file(path, mime=mime, filename=filename, **facts)
+
+
+@app.task(name="inspect_upload", soft_time_limit=300, time_limit=330)
+def inspect_upload(upload_id: str) -> None:
+    """Probe a complete upload and make it an asset; a file that no film can use is refused.
+
+    Safe to run twice: the asset is found by the upload's id.
+    """
+    with reading() as session:
+        upload = session.get(Upload, UUID(upload_id))
+        if upload is None or upload.blob_sha256 is None or upload.asset_id or "refused" in upload.licence:
+            return
+        blob = session.get_one(Blob, upload.blob_sha256)
+    scratch = get_settings().var_dir / "scratch" / f"upload-{upload.id}"
+    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        with storage().local(blob.storage_key) as path:
+            try:
+                seen: Inspected | PipelineError = inspect(
+                    _Desk(scratch), path, filename=upload.filename, width=FRAME[0], height=FRAME[1]
+                )
+            except PipelineError as error:
+                log.info("an upload was refused", upload=upload_id, code=error.code, error=error.message)
+                seen = error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    with transaction() as session:
+        upload = session.get_one(Upload, upload.id, with_for_update=True)
+        if upload.asset_id is not None:
+            return
+        if isinstance(seen, PipelineError):
+            upload.licence = {**upload.licence, "refused": seen.message}
+            return
+        asset: MediaAsset = keep_asset(
+            session,
+            workspace_id=upload.workspace_id,
+            inspected=seen,
+            name=upload.filename,
+            source="upload",
+            foreign_id=str(upload.id),
+            licence=own_or_licensed(upload.licence),
+            raw_licence=upload.licence["licence"],
+            origin={
+                "title": upload.filename,
+                "landing_url": upload.licence.get("source_url"),
+                "creator": upload.licence.get("creator"),
+            },
+        )
+        asset.created_by = upload.created_by
+        upload.asset_id = asset.id

@@ -1,0 +1,137 @@
+"""Adapters put together with what they need, and what this installation can do."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from core.errors import Invalid, Misconfigured
+from core.http import HttpClient
+from core.registry import PROVIDERS, SOURCES
+from core.settings import Settings, get_settings
+from media.ffmpeg import ffmpeg_path
+from providers.base import Context, ScriptWriter, SpeechProvider, VideoProvider
+from scrapers.base import Source
+
+if TYPE_CHECKING:  # quotes are asked of the API's process, which loads no image library
+    from media.craft import Craft
+
+WRITERS_BY_CHOICE = ("ollama", "openai_compatible", "outline")
+"""Who writes when the brief says `auto`: the first that is enabled."""
+
+
+@lru_cache(maxsize=1)
+def http_client() -> HttpClient:
+    settings = get_settings()
+    allowed = [host.strip() for host in settings.allow_private_hosts.split(",") if host.strip()]
+    own = (settings.ollama_url, settings.openai_compatible_url)  # an operator who names one means it
+    return HttpClient(
+        contact=settings.contact,
+        allow=[*allowed, *(_host_port(url) for url in own if url)],
+        offline=settings.offline,
+    )
+
+
+def fonts_folder(settings: Settings) -> Path:
+    """Where captions and cards find their fonts; filled from the package at first use."""
+    from media.fonts import install_fonts
+
+    return install_fonts(settings.var_dir / "fonts", settings.fonts_dir)
+
+
+def _host_port(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def _context(*, craft: Any = None) -> Context:
+    return Context(http=http_client(), settings=get_settings(), craft=craft)
+
+
+def _open(slug: str, kind: str, *, craft: Any = None) -> Any:
+    adapter = PROVIDERS.get(slug, kind)
+    if reason := adapter.enabled(get_settings()):
+        raise Misconfigured(f"The provider {slug} is off: {reason}")
+    return adapter(_context(craft=craft))
+
+
+def open_writer(slug: str) -> ScriptWriter:
+    """Open the writer the brief names; `auto` takes the first one that is enabled."""
+    if slug != "auto":
+        return cast(ScriptWriter, _open(slug, "script"))
+    for choice in WRITERS_BY_CHOICE:
+        if PROVIDERS.get(choice, "script").enabled(get_settings()) is None:
+            return cast(ScriptWriter, _open(choice, "script"))
+    raise Misconfigured("No script writer is enabled.")
+
+
+def open_speech(slug: str) -> SpeechProvider:
+    return cast(SpeechProvider, _open(slug, "speech"))
+
+
+def open_video(slug: str, *, craft: Craft | None = None) -> VideoProvider:
+    return cast(VideoProvider, _open(slug, "video", craft=craft))
+
+
+def open_source(slug: str) -> Source:
+    source = SOURCES.get(slug)
+    if reason := _source_off(source, get_settings()):
+        raise Misconfigured(f"The source {slug} is off: {reason}")
+    return cast(Source, source(http_client(), get_settings()))
+
+
+def enabled_sources(kind: str) -> list[str]:
+    """Slugs of the sources that may be searched for `image`, `clip` or `audio`."""
+    settings = get_settings()
+    return [
+        slug
+        for slug, source in SOURCES.all().items()
+        if kind in source.kinds and _source_off(source, settings) is None
+    ]
+
+
+def check_names(params: dict[str, Any]) -> None:
+    """Refuse a film brief that names a provider, writer, narrator or source nobody has heard of."""
+    checks = [("params.narrator", [params["narrator"]], PROVIDERS.slugs("speech"))]
+    checks.append(("params.providers", params["providers"], PROVIDERS.slugs("video")))
+    checks.append(("params.writer", [params["writer"]], ("auto", *PROVIDERS.slugs("script"))))
+    checks.append(("params.sources", params["sources"] or [], SOURCES.slugs()))
+    if params["music"]["from"] not in {"none", "asset"}:
+        checks.append(("params.music.from", [params["music"]["from"]], ("none", "asset", *SOURCES.slugs())))
+    for field, values, allowed in checks:
+        for value in values:
+            if value not in allowed:
+                raise Invalid(f"Unknown {value!r}; allowed: {', '.join(allowed)}.", field=field)
+
+
+def describe_abilities() -> dict[str, Any]:
+    """What this process can do, for health: every provider and source, and why one is off."""
+    settings = get_settings()
+    return {
+        "ffmpeg": str(ffmpeg_path()),
+        "providers": {
+            slug: {
+                "enabled": (reason := adapter.enabled(settings)) is None,
+                "reason": reason,
+                "kinds": [adapter.kind],
+            }
+            for slug, adapter in PROVIDERS.all().items()
+        },
+        "sources": {
+            slug: {
+                "enabled": (reason := _source_off(source, settings)) is None,
+                "reason": reason,
+                "kinds": list(source.kinds),
+            }
+            for slug, source in SOURCES.all().items()
+        },
+    }
+
+
+def _source_off(source: Any, settings: Settings) -> str | None:
+    if settings.offline and source.needs_network:
+        return "OFFLINE is set."
+    reason: str | None = source.enabled(settings)
+    return reason
