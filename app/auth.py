@@ -1,0 +1,66 @@
+"""Who asks: API keys in `X-API-Key` or `Authorization: Bearer`, scopes by method."""
+
+from __future__ import annotations
+
+from flask import Flask, current_app, g, request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from db.identity import Scope
+from db.session import reading
+from services.accounts import Identity, authenticate
+
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+_OPEN_ENDPOINTS = {"api-docs.openapi_json"}
+
+
+def install(app: Flask) -> None:
+    app.before_request(_identify)
+
+
+def identity() -> Identity:
+    """The caller of this request; set for every view that is not public."""
+    caller: Identity = g.identity
+    return caller
+
+
+def _identify() -> None:
+    scope = _needed_scope()
+    if scope is None:
+        return
+    key = _sent_key()
+    if key is None:
+        raise _unauthorized("Send an API key: X-API-Key: cs_… or Authorization: Bearer cs_….")
+    with reading() as session:
+        caller = authenticate(session, key)
+    if caller is None:
+        raise _unauthorized("This API key is unknown, expired or revoked.")
+    if not caller.may(scope):
+        raise Forbidden(f"This key lacks the scope `{scope}`.")
+    g.identity = caller
+
+
+def _needed_scope() -> Scope | None:
+    """The scope of the matched view; None for public views, preflights and addresses that do not exist."""
+    if request.endpoint is None or request.method == "OPTIONS" or request.endpoint in _OPEN_ENDPOINTS:
+        return None
+    marked = getattr(current_app.view_functions[request.endpoint], "_scope", "by method")
+    if marked is None:
+        return None
+    if marked != "by method":
+        return Scope(marked)
+    return Scope.READ if request.method in _SAFE else Scope.WRITE
+
+
+def _sent_key() -> str | None:
+    key = request.headers.get("X-API-Key")
+    if key:
+        return key.strip()
+    given = request.authorization
+    if given is not None and given.type == "bearer" and given.token:
+        return given.token.strip()
+    return None
+
+
+def _unauthorized(detail: str) -> Unauthorized:
+    return Unauthorized(detail, www_authenticate=WWWAuthenticate("bearer", {"realm": "callsheet"}))

@@ -1,0 +1,122 @@
+"""A job as people see it: the row, its steps, its files, what it waits for, where to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from app.store import signed_url
+from core.settings import Settings
+from db.assets import Blob, Rendition, RenditionRole
+from db.work import ENDED_JOB, Job, Step
+from services.jobs import progress_of
+from services.overview import Overview, overviews
+from services.steps import list_steps
+
+_API = "/api/v1"
+
+
+def show_job(session: Session, job: Job) -> dict[str, Any]:
+    """Everything about one job, in the shape of JobOut."""
+    shown = _show(job, overviews(session, [job])[job.id], progress_of(session, job))
+    shown["steps"] = [_show_step(step) for step in list_steps(session, job.id)]
+    return shown
+
+
+def show_jobs(session: Session, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Jobs in the shape of JobItemOut; progress is what the job last noted."""
+    found = overviews(session, jobs)
+    return [_show(job, found[job.id], {"progress": job.progress, "eta_seconds": None}) for job in jobs]
+
+
+def _show(job: Job, overview: Overview, progress: dict[str, float | None]) -> dict[str, Any]:
+    here = f"{_API}/jobs/{job.id}"
+    return {
+        "id": job.id,
+        "kind": job.kind.value,
+        "state": job.state.value,
+        "phase": job.phase,
+        "waits_for": job.waits_for.value if job.waits_for else None,
+        "waits_reason": job.waits_reason,
+        **progress,
+        "gates": job.gates,
+        "stop_after": job.stop_after,
+        "priority": job.priority,
+        "cost": overview.cost,
+        "warnings": job.warnings or [],
+        "error": _fault(job.error_code, job.error_message),
+        "film_id": job.film_id,
+        "project_id": job.project_id,
+        "approvals": [
+            {
+                "id": approval.id,
+                "gate": approval.gate.value if approval.gate else None,
+                "title": approval.title,
+                "respond_url": f"{_API}/approvals/{approval.id}/respond",
+            }
+            for approval in overview.approvals
+        ],
+        "downloads": _downloads(overview.files),
+        "result": job.result or {},
+        "params": job.params,
+        "phase_seconds": overview.phase_seconds,
+        "last_event": job.event_seq,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "links": _links(job, here),
+    }
+
+
+def _links(job: Job, here: str) -> dict[str, str]:
+    links = {"self": here, "events": f"{here}/events", "manifest": f"{here}/manifest"}
+    if job.state not in ENDED_JOB:
+        links["cancel"] = f"{here}/cancel"
+    if job.film_id is not None:
+        links["film"] = f"{_API}/films/{job.film_id}"
+        links["credits"] = f"{_API}/films/{job.film_id}/credits"
+    if job.project_id is not None:
+        links["project"] = f"{_API}/projects/{job.project_id}"
+    return links
+
+
+def _downloads(files: Sequence[tuple[Rendition, Blob]]) -> dict[str, str]:
+    """Signed links by role; where a role has several files, by file name."""
+    counts: dict[RenditionRole, int] = {}
+    for rendition, _ in files:
+        counts[rendition.role] = counts.get(rendition.role, 0) + 1
+    named = {}
+    for rendition, blob in files:
+        single = counts[rendition.role] == 1 and rendition.role is not RenditionRole.EXPORT
+        named[rendition.role.value if single else rendition.filename] = signed_url(rendition, blob)
+    return named
+
+
+def _show_step(step: Step) -> dict[str, Any]:
+    settings: Settings = current_app.config["SETTINGS"]
+    flower = None
+    if step.task_id and settings.flower_port:
+        flower = f"http://{settings.api_host}:{settings.flower_port}/task/{step.task_id}"
+    return {
+        "id": step.id,
+        "phase": step.phase,
+        "kind": step.kind,
+        "label": step.label,
+        "variant": step.variant,
+        "subject_id": step.subject_id,
+        "state": step.state.value,
+        "attempt": step.attempt,
+        "progress": step.progress,
+        "seconds": step.seconds,
+        "error": _fault(step.error_code, step.error_message),
+        "reused": step.reused_from is not None,
+        "task_id": step.task_id,
+        "flower_url": flower,
+    }
+
+
+def _fault(code: str | None, message: str | None) -> dict[str, str] | None:
+    return {"code": code, "message": message or ""} if code else None

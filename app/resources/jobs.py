@@ -1,0 +1,233 @@
+"""Jobs: start, watch, stop, take up again."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, current_app, g, jsonify, request, stream_with_context
+from sqlalchemy.orm import Session
+
+from app.api import Blueprint
+from app.auth import identity
+from app.job_view import show_job, show_jobs
+from app.paging import page_reply, window_of
+from app.reply import IDEMPOTENCY_PARAMETER, answer_once, reply
+from app.schemas.jobs import (
+    EventArgs,
+    EventsOut,
+    JobIn,
+    JobItemOut,
+    JobListArgs,
+    JobOut,
+    JobPage,
+    WaitArgs,
+)
+from app.streams import stream_events, wait_for_change
+from app.wakeups import advance_after, check
+from core.errors import Invalid
+from db.session import reading, transaction
+from db.work import ENDED_JOB, Job
+from services import jobs
+from services.activities import record_activity
+from services.events import list_events
+from services.idempotency import Answer
+from services.manifest import render_manifest
+from services.overview import list_jobs
+
+blp = Blueprint("jobs", __name__, url_prefix="/api/v1", description="One run of a pipeline.")
+IDEMPOTENT = {"parameters": [IDEMPOTENCY_PARAMETER]}
+
+
+@blp.post("/jobs")
+@blp.arguments(JobIn)
+@blp.response(202, JobOut, headers={"Location": {"schema": {"type": "string"}}})
+@blp.doc(**IDEMPOTENT)
+def submit_job(data: dict[str, Any]) -> Response:
+    """Start a job."""
+    return start_job(data, body=data)
+
+
+@blp.post("/jobs/submit")
+@blp.arguments(JobIn)
+@blp.response(202, JobOut)
+@blp.doc(**IDEMPOTENT)
+def submit_job_kept(data: dict[str, Any]) -> Response:
+    """Start a job (kept address of POST /jobs)."""
+    return start_job(data, body=data)
+
+
+@blp.get("/jobs")
+@blp.arguments(JobListArgs, location="query")
+@blp.response(200, JobPage)
+def show_job_list(args: dict[str, Any]) -> Response:
+    """List jobs, newest first."""
+    window, filters = window_of(args)
+    with reading() as session:
+        page = list_jobs(session, identity().workspace_id, window, **filters)
+        return page_reply(JobItemOut, page, args, show_jobs(session, page.items))
+
+
+@blp.get("/jobs/<uuid:job_id>")
+@blp.arguments(WaitArgs, location="query")
+@blp.response(200, JobOut)
+def show_one_job(args: dict[str, Any], job_id: UUID) -> Response:
+    """Show a job; with `wait`, when it changes.
+
+    The ETag changes with the job: `wait` together with If-None-Match answers at once when something
+    happened since, and 304 when nothing did in the time.
+    """
+    caller = identity()
+    with reading() as session:
+        job = jobs.get_job(session, caller.workspace_id, job_id)
+        seen, ended = job.event_seq, job.state in ENDED_JOB
+        tags = request.if_none_match
+        behind = bool(tags) and not any(
+            tag.split("-")[0] == str(seen) for tag in tags.as_set(include_weak=True)
+        )
+    if args["wait"] and not ended and not behind:
+        app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's way
+        wait_for_change(app, caller.workspace_id, job_id, seen=seen, seconds=args["wait"])
+    with reading() as session:
+        job = jobs.get_job(session, caller.workspace_id, job_id)
+        shown = show_job(session, job)
+        response = reply(JobOut, shown)
+    response.set_etag(f"{job_tag(shown)}", weak=True)
+    response.make_conditional(request)
+    return response
+
+
+def job_tag(shown: dict[str, Any]) -> str:
+    """Changes whenever something a person would notice does."""
+    return f"{shown['last_event']}-{shown['state']}-{round((shown['progress'] or 0) * 1000)}"
+
+
+@blp.get("/jobs/<uuid:job_id>/events")
+@blp.arguments(EventArgs, location="query")
+@blp.response(200, EventsOut)
+@blp.alt_response(
+    200, schema={"type": "string"}, content_type="text/event-stream", description="The events as a stream"
+)
+def show_events(args: dict[str, Any], job_id: UUID) -> Response:
+    """List what happened to a job after `after_id`; stream it for `Accept: text/event-stream`."""
+    caller = identity()
+    after = args["after_id"] if args["after_id"] is not None else _last_event_id()
+    with reading() as session:
+        jobs.get_job(session, caller.workspace_id, job_id)
+        if (
+            request.accept_mimetypes.best_match(["application/json", "text/event-stream"])
+            != "text/event-stream"
+        ):
+            events = list_events(session, caller.workspace_id, job_id, after_seq=after, limit=args["limit"])
+            last = events[-1].seq if events else after
+            return reply(EventsOut, {"items": events, "after_id": last})
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's way
+    app.extensions["places"].take(caller.workspace_id)
+    stream = stream_events(app, caller.workspace_id, job_id, after)
+    response = Response(stream_with_context(stream), mimetype="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+@blp.post("/jobs/<uuid:job_id>/cancel")
+@blp.response(202, JobOut)
+def cancel_job(job_id: UUID) -> Response:
+    """Ask a job to stop."""
+    with transaction() as session:
+        return _changed(session, jobs.cancel_job(session, identity().workspace_id, job_id), "job.cancelled")
+
+
+@blp.post("/jobs/<uuid:job_id>/retry")
+@blp.response(202, JobOut)
+@blp.doc(**IDEMPOTENT)
+def retry_job(job_id: UUID) -> Response:
+    """Continue a failed or cancelled job with what is missing."""
+    return _continue(jobs.retry_job, job_id, "job.retried")
+
+
+@blp.post("/jobs/<uuid:job_id>/resume")
+@blp.response(202, JobOut)
+@blp.doc(**IDEMPOTENT)
+def resume_job(job_id: UUID) -> Response:
+    """Continue a job that stopped after a phase, failed or was cancelled."""
+    return _continue(jobs.resume_job, job_id, "job.resumed")
+
+
+@blp.delete("/jobs/<uuid:job_id>")
+@blp.response(204)
+def delete_job(job_id: UUID) -> Response:
+    """Delete an ended job; its film and takes stay."""
+    caller = identity()
+    with transaction() as session:
+        jobs.delete_job(session, caller.workspace_id, job_id)
+        record_activity(session, caller.workspace_id, caller.user_id, "job.deleted", job_id)
+    return Response(status=204)
+
+
+@blp.get("/jobs/<uuid:job_id>/manifest")
+@blp.response(
+    200, {"type": "object"}, description="Every input hash, asset, licence, provider, model, seed, tool"
+)
+def show_manifest(job_id: UUID) -> Response:
+    """Show the render manifest of a job."""
+    with reading() as session:
+        return jsonify(render_manifest(session, jobs.get_job(session, identity().workspace_id, job_id)))
+
+
+def start_job(data: dict[str, Any], *, body: Any) -> Response:
+    """Submit a job from loaded JobIn data, once per Idempotency-Key."""
+    return answer_once(lambda session: submit(session, data), body=body)
+
+
+def submit(session: Session, data: dict[str, Any]) -> Answer:
+    caller = identity()
+    check(data["kind"], data["params"])
+    job = jobs.submit_job(
+        session,
+        workspace_id=caller.workspace_id,
+        user_id=caller.user_id,
+        kind=data["kind"],
+        params=data["params"],
+        project_id=data["project_id"],
+        gates=data.get("gates", ()),
+        stop_after=data.get("stop_after"),
+        budget=data["budget"],
+        priority=data["priority"],
+        request_id=g.request_id,
+    )
+    record_activity(session, caller.workspace_id, caller.user_id, "job.submitted", job.id, kind=data["kind"])
+    return _accepted(session, job)
+
+
+def _continue(change: Any, job_id: UUID, action: str) -> Response:
+    def work(session: Session) -> Answer:
+        job = change(session, identity().workspace_id, job_id)
+        record_activity(session, identity().workspace_id, identity().user_id, action, job.id)
+        return _accepted(session, job)
+
+    return answer_once(work, body=None)
+
+
+def _changed(session: Session, job: Job, action: str) -> Response:
+    record_activity(session, identity().workspace_id, identity().user_id, action, job.id)
+    answer = _accepted(session, job)
+    response = jsonify(answer.body)
+    response.status_code = answer.status
+    response.headers["Location"] = answer.location or ""
+    return response
+
+
+def _accepted(session: Session, job: Job) -> Answer:
+    session.flush()
+    session.refresh(job)
+    advance_after(session, job.id)
+    body: dict[str, Any] = JobOut().dump(show_job(session, job))
+    return Answer(202, body, f"/api/v1/jobs/{job.id}")
+
+
+def _last_event_id() -> int:
+    given = request.headers.get("Last-Event-ID", "0")
+    if not (given.isascii() and given.isdecimal() and len(given) < 16):
+        raise Invalid("It is the number of an event.", field="Last-Event-ID")
+    return int(given)

@@ -1,0 +1,191 @@
+"""Jobs: what is asked (one schema per kind) and what is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from app.paging import PageArgs
+from app.schemas.base import In, Out, currency, micros, page_of
+from core.briefs import FILM_PHASES, GATES, PARAMS, load_params
+from db.work import JobKind, JobState
+
+
+class BudgetIn(In):
+    """The most this job may spend."""
+
+    amount = micros(required=True, metadata={"description": "Micro-units of the currency."})
+    currency = currency(load_default="USD")
+
+
+class _JobFields(In):
+    project_id = fields.UUID(load_default=None, allow_none=True)
+    budget = fields.Nested(BudgetIn, load_default=None, allow_none=True)
+    priority = fields.Integer(strict=True, load_default=0, validate=validate.Range(min=-100, max=100))
+
+
+class FilmJobIn(_JobFields):
+    """A film, from words to master."""
+
+    kind = fields.String(required=True, validate=validate.Equal("film"))
+    params = fields.Nested(PARAMS["film"], required=True)
+    gates = fields.List(
+        fields.String(validate=validate.OneOf(GATES)),
+        load_default=list,
+        validate=validate.Length(max=len(GATES)),
+        metadata={"description": "Where the job waits for a person."},
+    )
+    stop_after = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.OneOf(FILM_PHASES),
+        metadata={"description": "End after this phase; `resume` goes on."},
+    )
+
+
+class TextRemovalJobIn(_JobFields):
+    """Remove burnt-in text from a clip."""
+
+    kind = fields.String(required=True, validate=validate.Equal("text_removal"))
+    params = fields.Nested(PARAMS["text_removal"], required=True)
+
+
+class ScrapeJobIn(_JobFields):
+    """Fetch stock as assets."""
+
+    kind = fields.String(required=True, validate=validate.Equal("scrape"))
+    params = fields.Nested(PARAMS["scrape"], required=True)
+
+
+class ByKind(In):
+    """Loads by the variant that `kind` names; documented as a union told apart by `kind`."""
+
+    variants: dict[str, type[In]]
+
+    def load(self, data: Any, **_: Any) -> Any:
+        if not isinstance(data, dict):
+            raise ValidationError({"body": ["Send a JSON object."]})
+        kind = data.get("kind")
+        if not isinstance(kind, str) or kind not in self.variants:
+            raise ValidationError({"kind": [f"Must be one of: {', '.join(self.variants)}."]})
+        loaded = self.variants[kind]().load(data)
+        loaded["params"] = load_params(kind, data["params"])
+        return loaded
+
+
+class JobIn(ByKind):
+    variants = {  # noqa: RUF012 - a constant of the class
+        "film": FilmJobIn,
+        "text_removal": TextRemovalJobIn,
+        "scrape": ScrapeJobIn,
+    }
+
+
+class JobListArgs(PageArgs):
+    state = fields.String(load_default=None, validate=validate.OneOf([s.value for s in JobState]))
+    kind = fields.String(load_default=None, validate=validate.OneOf([k.value for k in JobKind]))
+    project_id = fields.UUID(load_default=None)
+    created_after = fields.AwareDateTime(load_default=None)
+    created_before = fields.AwareDateTime(load_default=None)
+
+
+class WaitArgs(In):
+    wait = fields.Float(
+        load_default=0.0,
+        validate=validate.Range(min=0, max=60),
+        metadata={"description": "Answer when the job changes, after this many seconds at the latest."},
+    )
+
+
+class EventArgs(In):
+    after_id = fields.Integer(load_default=None, validate=validate.Range(min=0, max=2**53))
+    limit = fields.Integer(load_default=200, validate=validate.Range(min=1, max=1000))
+
+
+class CostOut(Out):
+    captured = fields.Integer(required=True)
+    held = fields.Integer(required=True)
+    currency = fields.String(required=True)
+
+
+class FaultOut(Out):
+    code = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class StepOut(Out):
+    id = fields.UUID(required=True)
+    phase = fields.String(required=True)
+    kind = fields.String(required=True)
+    label = fields.String(required=True)
+    variant = fields.String(required=True)
+    subject_id = fields.UUID(required=True, allow_none=True)
+    state = fields.String(required=True)
+    attempt = fields.Integer(required=True)
+    progress = fields.Float(required=True)
+    seconds = fields.Float(required=True, allow_none=True)
+    error = fields.Nested(FaultOut, required=True, allow_none=True)
+    reused = fields.Boolean(required=True)
+    task_id = fields.String(required=True, allow_none=True)
+    flower_url = fields.String(required=True, allow_none=True)
+
+
+class PendingOut(Out):
+    id = fields.UUID(required=True)
+    gate = fields.String(required=True, allow_none=True)
+    title = fields.String(required=True)
+    respond_url = fields.String(required=True)
+
+
+class JobItemOut(Out):
+    """A job as lists show it."""
+
+    id = fields.UUID(required=True)
+    kind = fields.String(required=True)
+    state = fields.String(required=True)
+    phase = fields.String(required=True, allow_none=True)
+    waits_for = fields.String(required=True, allow_none=True)
+    waits_reason = fields.String(required=True, allow_none=True)
+    progress = fields.Float(required=True)
+    eta_seconds = fields.Float(required=True, allow_none=True)
+    gates = fields.List(fields.String(), required=True)
+    stop_after = fields.String(required=True, allow_none=True)
+    priority = fields.Integer(required=True)
+    cost = fields.Nested(CostOut, required=True)
+    warnings = fields.List(fields.Raw(), required=True)
+    error = fields.Nested(FaultOut, required=True, allow_none=True)
+    film_id = fields.UUID(required=True, allow_none=True)
+    project_id = fields.UUID(required=True, allow_none=True)
+    approvals = fields.List(fields.Nested(PendingOut), required=True)
+    downloads = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    result = fields.Dict(keys=fields.String(), required=True)
+    params = fields.Dict(keys=fields.String(), required=True)
+    phase_seconds = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
+    last_event = fields.Integer(required=True)
+    created_at = fields.DateTime(required=True)
+    started_at = fields.DateTime(required=True, allow_none=True)
+    finished_at = fields.DateTime(required=True, allow_none=True)
+    links = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
+class JobOut(JobItemOut):
+    """A job with its steps."""
+
+    steps = fields.List(fields.Nested(StepOut), required=True)
+
+
+class EventOut(Out):
+    id = fields.Integer(required=True, attribute="seq")
+    type = fields.String(required=True)
+    asset_id = fields.UUID(required=True, allow_none=True)
+    payload = fields.Dict(keys=fields.String(), required=True)
+    created_at = fields.DateTime(required=True)
+
+
+class EventsOut(Out):
+    items = fields.List(fields.Nested(EventOut), required=True)
+    after_id = fields.Integer(required=True, metadata={"description": "Ask again with this."})
+
+
+JobPage = page_of(JobItemOut, "JobPage")

@@ -1,0 +1,44 @@
+"""The one way from here into the pipeline: a wake-up sent after the commit."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from core.errors import Invalid
+from db.session import after_commit
+
+
+def advance_after(session: Session, job_id: UUID) -> None:
+    """Have the job looked at once this transaction is committed; the sweeper does it if this is lost."""
+    from tasks import pipeline
+
+    after_commit(session, lambda: pipeline.advance(job_id))
+
+
+def inspect_after(session: Session, upload_id: UUID) -> None:
+    """Have a media worker probe the upload once this transaction is committed."""
+    from tasks import pipeline
+
+    after_commit(session, lambda: pipeline.inspect_upload(upload_id))
+
+
+def check(kind: str, params: dict[str, Any]) -> None:
+    """Refuse a brief with adapters that are not here or a script that cannot be read; raises Invalid."""
+    from tasks import pipeline
+
+    try:
+        pipeline.check(kind, params)
+    except Invalid as error:
+        if error.field and not error.field.startswith("params"):
+            error.field = f"params.{error.field}"
+        raise
+
+
+def quote(session: Session, workspace_id: UUID, kind: str, params: dict[str, Any]) -> dict[str, Any]:
+    from tasks import pipeline
+
+    answer: dict[str, Any] = pipeline.quote(session, workspace_id, kind, params)
+    return answer
