@@ -1,0 +1,1 @@
+"""Simulated vendors: their wire dialects spoken on this machine, with faults on request, for free."""
