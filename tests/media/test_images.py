@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import Permanent, Retryable
+from media.images import hamming, open_image, perceptual_hash, save_thumbnail
+from media.quality import score_image
+
+
+def test_a_turned_photograph_is_opened_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
+    assert open_image(tmp_path / "a.jpg").shape == (40, 20, 3)
+
+
+def test_a_broken_picture_is_refused(photo: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(photo.read_bytes()[:4000])
+    with pytest.raises(Permanent) as e:
+        open_image(cut)
+    assert e.value.code == "corrupt_media"
+
+
+def test_a_pixel_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.png"
+    Image.new("1", (8_000, 8_000)).save(bomb)
+    assert bomb.stat().st_size < 200_000
+    with pytest.raises(Permanent) as e:
+        open_image(bomb)
+    assert e.value.code == "pixel_bomb"
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "I;16", "1"])
+def test_every_kind_of_pixels_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
+    Image.new(mode, (8, 6)).save(path)
+    pixels = open_image(path)
+    assert (pixels.shape, pixels.dtype) == ((6, 8, 3), np.uint8)
+
+
+def test_a_copy_has_nearly_the_same_hash_and_another_picture_has_not(photo: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.jpg"
+    save_thumbnail(photo, small, side=300, quality=60)
+    one, copy = (perceptual_hash(open_image(p)) for p in (photo, small))
+    other = perceptual_hash(np.flip(open_image(photo), axis=0).copy())
+    assert len(one) == 16
+    assert hamming(one, copy) <= 5
+    assert hamming(one, other) > 10
+
+
+def test_a_full_disk_while_saving_leaves_nothing_and_may_be_tried_again(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(Retryable) as e:
+        save_thumbnail(photo, tmp_path / "t.jpg")
+    assert e.value.code == "disk_full"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_larger_sharper_picture_scores_higher_and_says_why(photo: Path, tmp_path: Path) -> None:
+    soft = tmp_path / "soft.jpg"
+    Image.open(photo).resize((80, 45)).resize((320, 180)).save(soft, quality=30)
+    good, bad = (score_image(p, width=640, height=360, metadata=1.0) for p in (photo, soft))
+    assert good.total > bad.total
+    assert {p.name for p in good.parts} == {"resolution", "sharpness", "exposure", "compression", "metadata"}
+    assert good.to_json()["parts"]["resolution"]["marks"] == 35
