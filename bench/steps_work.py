@@ -40,8 +40,7 @@ def say_done() -> None:
 @step("bench_step")
 def durable(run: Run) -> None:
     """Save nothing, as durably as anything else."""
-    with run.saving():
-        run.result = {}
+    run.save({})
 
 
 def make_workspace() -> UUID:

@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(5.0, gt=0, description="How often beat looks for lost messages and leases.")
     approval_ttl_hours: int = Field(168, gt=0, description="A gate nobody answers expires after this.")
     blob_grace_hours: int = Field(24, ge=0, description="Age at which a blob without renditions may go.")
+    failpoints: bool = Field(
+        False,
+        description="Tests only: die or stall where a file in `VAR_DIR/failpoints` says.",
+    )
     allow_private_hosts: str = Field(
         "",
         description="Comma list of host:port the SSRF guard lets through (a local Ollama, the simulator).",

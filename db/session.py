@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.embedded import database_url
 from core.settings import get_settings
 
 _AFTER_COMMIT = "after_commit"
+IDLE_SECONDS = 2.0
+"""A pooled connection that rested longer is asked whether it still lives before it is used again."""
 
 
 @lru_cache(maxsize=1)
 def engine() -> Engine:
     """The process's engine. A forked child must call `dispose_after_fork` before its first query."""
+    return _connectable()
+
+
+@lru_cache(maxsize=1)
+def _single_engine() -> Engine:
+    """Like `engine`, with each statement a transaction of its own: no BEGIN, no COMMIT to send."""
+    return _connectable(isolation_level="AUTOCOMMIT")
+
+
+def _connectable(**options: Any) -> Engine:
     url = make_url(database_url(get_settings()))
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg2")
-    return create_engine(
+    made = create_engine(
         url,
-        pool_pre_ping=True,
         pool_recycle=1800,
         pool_size=10,
         max_overflow=20,
@@ -35,7 +49,11 @@ def engine() -> Engine:
             "options": "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000"
             " -c idle_in_transaction_session_timeout=60000",
         },
+        **options,
     )
+    event.listen(made, "checkin", _note_rest)
+    event.listen(made, "checkout", _ping_after_rest)
+    return made
 
 
 @lru_cache(maxsize=1)
@@ -44,17 +62,19 @@ def _sessions() -> sessionmaker[Session]:
 
 
 def reset() -> None:
-    """Forget the engine, so that the next use reads the settings again."""
-    if engine.cache_info().currsize:
-        engine().dispose()
-    engine.cache_clear()
+    """Forget the engines, so that the next use reads the settings again."""
+    for made in (engine, _single_engine):
+        if made.cache_info().currsize:
+            made().dispose()
+        made.cache_clear()
     _sessions.cache_clear()
 
 
 def dispose_after_fork() -> None:
     """Drop connections inherited from the parent without closing them under its feet."""
-    if engine.cache_info().currsize:
-        engine().dispose(close=False)
+    for made in (engine, _single_engine):
+        if made.cache_info().currsize:
+            made().dispose(close=False)
 
 
 @contextmanager
@@ -83,6 +103,32 @@ def reading() -> Iterator[Session]:
             session.rollback()
 
 
+@contextmanager
+def single() -> Iterator[Connection]:
+    """Open a connection on which each statement is a transaction of its own."""
+    with _single_engine().connect() as connection:
+        yield connection
+
+
 def after_commit(session: Session, callback: Callable[[], None]) -> None:
     """Have `transaction()` call this once the commit went through; never when it did not."""
     session.info.setdefault(_AFTER_COMMIT, []).append(callback)
+
+
+def _note_rest(_: Any, record: Any) -> None:
+    record.info["rested_at"] = time.monotonic()
+
+
+def _ping_after_rest(connection: Any, record: Any, _: Any) -> None:
+    """Ping only after a rest: steps use a connection many times a second, and a ping costs as much as a read.
+
+    Raises InvalidatePoolError for a dead one, whereupon the pool makes new ones of all.
+    """
+    if time.monotonic() - record.info.get("rested_at", 0.0) < IDLE_SECONDS:
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except Exception as error:
+        raise InvalidatePoolError("the server closed this connection while it rested") from error

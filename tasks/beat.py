@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from core.settings import get_settings
 from db.session import transaction
 from db.work import Heartbeat, Job, JobState, Step, StepState
-from services import approvals, money, renditions, steps
+from services import approvals, claims, money, renditions, steps
 from tasks import pipeline
 from tasks.app import app
 from tasks.step import storage
@@ -82,7 +82,7 @@ def advance_idle_jobs() -> None:
 def reclaim_expired_leases() -> None:
     """Give steps of silent workers back to the queue."""
     with transaction() as session:
-        jobs = steps.reclaim_expired(session)
+        jobs = claims.reclaim_expired(session)
         ready = [row for job_id in set(jobs) for row in steps.claimable(session, job_id)]
         mine = [row for row in ready if row.error_code == "worker_lost"]
         steps.mark_sent(session, [row.id for row in mine])

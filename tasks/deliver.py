@@ -10,7 +10,7 @@ from typing import Any
 
 from core.errors import Invalid
 from db.assets import Film, Rendition, RenditionRole
-from db.work import JobKind
+from db.work import Job, JobKind
 from media.captions import make_cues, to_srt, to_vtt
 from media.export import poster, web_proxy
 from services.manifest import list_credits, render_manifest
@@ -87,7 +87,7 @@ def _text(run: Run, session: Any, kind: str, film: Film) -> str | None:
         cues = make_cues(film_words(place_shots(session, film.id)))
         return to_srt(cues) if kind == "srt" else to_vtt(cues)
     if kind == "manifest":
-        manifest = render_manifest(session, run.job, tools=tool_versions())
+        manifest = render_manifest(session, session.get_one(Job, run.job.id), tools=tool_versions())
         manifest.pop("steps")  # a manifest of what went in does not change when a step is done again
         return json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     if not kind.startswith("credits"):
@@ -126,5 +126,5 @@ def close(run: Run) -> None:
                 "sha256": master.blob_sha256,
                 "duration": master.duration,
             }
-        row = session.get_one(type(job), job.id)
+        row = session.get_one(Job, job.id)
         row.result = {**row.result, **run.result, "tools": tool_versions()}

@@ -44,8 +44,7 @@ def clean_take(run: Run) -> None:
         take = usable_take(session, shot)
         rendition = original_of(session, take) if take is not None else None
     if take is None or rendition is None:
-        with run.saving():
-            run.result = {"take_id": None}
+        run.save({"take_id": None})
         return
     with blob_path(rendition) as path:
         fault = _fault(path)

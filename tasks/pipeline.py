@@ -20,19 +20,21 @@ from uuid import UUID
 
 import structlog
 from celery import chain, chord, group
-from sqlalchemy import func, select
+from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from core.briefs import FILM_PHASES
+from core.failpoints import reach
 from core.settings import get_settings
 from db.assets import Film, Shot
 from db.review import Gate
-from db.session import after_commit, transaction
+from db.session import after_commit, single, transaction
 from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState, WaitsFor
-from services import approvals, events, steps
+from services import approvals, claims, events, steps
+from services.claims import Claim
 from services.films import film_shots
 from services.jobs import measure_progress
-from services.steps import Claim, StepPlan
+from services.steps import StepPlan
 from services.submissions import count_open
 from tasks.app import app
 
@@ -179,30 +181,29 @@ def advance(job_id: UUID) -> None:
         job.advanced_at = func.now()
         _decide(session, job)
         job.progress = measure_progress(session, job)
+        reach("advance.before_commit", str(job_id))
 
 
-def after_step(held: Claim, *, retry_delay: float | None, solo: bool) -> None:
-    """Go on from an ended step: the job, when its phase is done; what it blocked, when no canvas will."""
+def after_step(held: Claim, *, left: tuple[int, int] | None, retry_delay: float | None, solo: bool) -> None:
+    """Go on from an ended step: the job, when its phase is done; what it blocked, when no canvas will.
+
+    `left` is what `claims.steps_left` saw when the step was saved; None when it ended otherwise.
+    """
     if retry_delay is not None:
         _send(held.step_id, held.kind, held.job_id, held.label, countdown=retry_delay)
         return
-    with transaction() as session:
-        ready = (Step.state == StepState.READY) & Step.sent_at.is_(None)
-        rest, unsent = session.execute(
-            select(func.count(), func.count().filter(ready)).where(
-                Step.job_id == held.job_id,
-                Step.phase == held.phase,
-                Step.state.in_((StepState.READY, StepState.RUNNING)),
-            )
-        ).one()
-        waiting = []
-        alone = solo or held.attempt > 1
-        if unsent or (rest and alone):
+    if left is None:
+        with single() as connection:
+            left = claims.steps_left(connection, held)
+    rest, unsent = left
+    alone = solo or held.attempt > 1
+    if rest and (unsent or alone):
+        with transaction() as session:
             free = [s for s in steps.claimable(session, held.job_id) if held.step_id in s.needs]
             waiting = [s for s in free if alone or s.sent_at is None]
             steps.mark_sent(session, [s.id for s in waiting])
-    for waiter in waiting:
-        send_step(waiter)
+        for waiter in waiting:
+            send_step(waiter)
     if not rest:
         advance(held.job_id)
 
@@ -361,7 +362,10 @@ def _publish(canvas: Any) -> None:
 
     def publish() -> None:
         try:
-            canvas.apply_async(retry=False)
+            reach("publish.before")
+            with app.producer_or_acquire() as producer, producer.batch():
+                canvas.apply_async(producer=producer, retry=False)
+            reach("publish.after")
         except Exception as error:  # noqa: BLE001 (any broker's any error means the same: not sent)
             log.warning("the broker did not take a message; the sweeper will send it", error=str(error))
 

@@ -94,8 +94,7 @@ def keep_candidates(run: Run) -> None:
             for candidate, inspected in kept
         ]
         run.result = {"asset_ids": ids, "refused": refused}
-        job = session.get_one(type(run.job), run.job.id)
-        job.result = {**job.result, **run.result}
+        run.add_to_job(session)
 
 
 def _in_turn(lists: list[list[dict[str, Any]]]) -> list[Candidate]:

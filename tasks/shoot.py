@@ -13,7 +13,7 @@ from core.errors import Misconfigured, Permanent
 from db.assets import Asset, AssetKind, Candidate, Film, Rendition, RenditionRole, Shot, TakeOrigin
 from db.money import Hold
 from db.session import transaction
-from db.work import Step, Submission
+from db.work import Job, Step, Submission
 from media.craft import Craft
 from providers.base import VideoProvider, VideoRequest, VideoState
 from scrapers.base import Candidate as Found
@@ -41,8 +41,7 @@ def keep_stock(run: Run) -> None:
     if isinstance(found, Found):
         licence_policy(run.params).check(found.licence)
     if known is not None or found is None:
-        with run.saving():
-            run.result = {"asset_id": str(known) if known else None}
+        run.save({"asset_id": str(known) if known else None})
         return
     assert isinstance(found, Found)
     path = run.scratch / "stock"
@@ -165,7 +164,7 @@ def _make(
     with transaction() as session:
         submission = intend(
             session,
-            run.job,
+            session.get_one(Job, run.job.id),
             step_id=run.held.step_id,
             shot_id=shot.id,
             purpose="shot",

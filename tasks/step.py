@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,26 +20,29 @@ from uuid import UUID
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy import Connection
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from core.errors import Permanent, PipelineError, Retryable, Unconfirmed
+from core.failpoints import reach
 from core.hashing import digest, file_sha256
 from core.settings import Settings, get_settings
 from core.storage import Storage, blob_key, open_storage
 from db.assets import Rendition, RenditionRole
-from db.session import reading, transaction
+from db.session import reading, single, transaction
 from db.work import Job, JobState, StepState
-from services import renditions, steps
+from services import claims, renditions, steps
+from services.claims import Claim, HeldJob
 from services.renditions import StoredFile
 from tasks import pipeline
 from tasks.app import app
+from tasks.heartbeat import Pulse, beating
 
 log = structlog.get_logger()
 
 FAILURES_ALLOWED = 5
-HEARTBEAT_SECONDS = 2.0
 LONGEST_DELAY = 60.0
 
 
@@ -70,19 +72,29 @@ class LostClaim(Exception):  # noqa: N818 (not an error: the work belongs to som
 class Run:
     """One attempt of one step."""
 
-    def __init__(self, held: steps.Claim, job: Job, version: int, scratch: Path) -> None:
+    def __init__(self, held: Claim, job: HeldJob, version: int, limit: float) -> None:
         self.held = held
         self.job = job
-        self.params: dict[str, Any] = job.params
+        self.params = job.params
         self.settings: Settings = get_settings()
-        self.scratch = scratch
         self.input_hash: str | None = None
         self.reused_from: UUID | None = None
         self.result: dict[str, Any] = {}
         self.figures: dict[str, Any] = {}
-        self.progress: float | None = None
+        self.left: tuple[int, int] | None = None
+        """Once saved: how many steps of the phase have not ended, and how many of them were never sent."""
         self._version = version
-        self._stop = threading.Event()
+        self._pulse = Pulse(held, deadline=time.monotonic() + limit)
+        self._scratch: Path | None = None
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of the attempt's own, gone with its end."""
+        if self._scratch is None:
+            folder = self.settings.var_dir / "scratch" / f"{self.held.step_id}-{self.held.attempt}"
+            folder.mkdir(parents=True, exist_ok=True)
+            self._scratch = folder
+        return self._scratch
 
     @property
     def subject_id(self) -> UUID:
@@ -98,11 +110,11 @@ class Run:
 
     def stopped(self) -> bool:
         """Whether to give up: cancelled, out of time, or the claim is lost."""
-        return self._stop.is_set()
+        return self._pulse.stop.is_set()
 
     def report(self, share: float) -> None:
         """Say how much of the step is done, 0..1; the heartbeat carries it."""
-        self.progress = max(0.0, min(1.0, share))
+        self._pulse.share = max(0.0, min(1.0, share))
 
     @contextmanager
     def timing(self, what: str) -> Iterator[None]:
@@ -175,42 +187,44 @@ class Run:
         Raises LostClaim when another attempt owns the step; then nothing is written.
         """
         with transaction() as session:
-            if not steps.hold_fence(session, self.held):
+            if not claims.hold_fence(session, self.held):
                 raise LostClaim
             yield session
-            steps.finish(
-                session,
-                self.held,
-                result=self.result,
-                input_hash=self.input_hash,
-                reused_from=self.reused_from,
-                figures=self.figures,
-            )
+            self._finish(session)
+            self.left = claims.steps_left(session, self.held)
+            reach("save.before_commit", str(self.job.id))
+        reach("save.after_commit", str(self.job.id))
 
-    @contextmanager
-    def _beating(self, lease: timedelta, limit: float) -> Iterator[None]:
-        """Keep the lease alive while the step works; learn from it when to stop."""
-        done = threading.Event()
-        deadline = time.monotonic() + limit
+    def save(self, result: dict[str, Any]) -> None:
+        """End a step that leaves no row but its own; raises LostClaim as `saving` does."""
+        self.result = result
+        reach("save.before_commit", str(self.job.id))
+        with single() as connection:
+            self._finish(connection)
+            reach("save.after_commit", str(self.job.id))
+            self.left = claims.steps_left(connection, self.held)
 
-        def beat() -> None:
-            while not done.wait(HEARTBEAT_SECONDS):
-                try:
-                    with transaction() as session:
-                        alive = steps.extend_lease(session, self.held, lease=lease, progress=self.progress)
-                except SQLAlchemyError:
-                    continue  # the database is away; the lease has room for several missed beats
-                if not alive or time.monotonic() > deadline:
-                    self._stop.set()
-                    return
+    def add_to_job(self, session: Session) -> None:
+        """Make the step's result part of the job's own; call inside `saving`."""
+        job = session.get_one(Job, self.job.id)
+        job.result = {**job.result, **self.result}
 
-        thread = threading.Thread(target=beat, name=f"heartbeat {self.held.kind}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join(timeout=5)
+    def tidy(self) -> None:
+        """Delete the scratch folder, if there was use for one."""
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _finish(self, session: Session | Connection) -> None:
+        kept = claims.finish(
+            session,
+            self.held,
+            result=self.result,
+            input_hash=self.input_hash,
+            reused_from=self.reused_from,
+            figures=self.figures,
+        )
+        if not kept:
+            raise LostClaim
 
 
 def step(
@@ -226,7 +240,6 @@ def step(
         @app.task(
             name=kind,
             bind=True,
-            ignore_result=False,
             soft_time_limit=soft,
             time_limit=hard,
             __doc__=work.__doc__,
@@ -260,20 +273,16 @@ def put_file(path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFil
 def _perform(
     work: Callable[[Run], None], step_id: UUID, request: Any, *, version: int, limit: float, solo: bool
 ) -> None:
-    settings = get_settings()
-    lease = timedelta(seconds=settings.step_lease_seconds)
-    with transaction() as session:
-        held = steps.claim(
-            session, step_id, worker=str(request.hostname), task_id=str(request.id), lease=lease
+    reach("claim.before")
+    with single() as connection:
+        lease = timedelta(seconds=get_settings().step_lease_seconds)
+        taken = claims.claim(
+            connection, step_id, worker=str(request.hostname), task_id=str(request.id), lease=lease
         )
-        if held is None:
-            return
-        job = session.get_one(Job, held.job_id)
-        blocking = [
-            need
-            for need in steps.failed_needs(session, step_id)
-            if pipeline.is_critical(need.kind, job.params)
-        ]
+    if taken is None:
+        return
+    held, job = taken
+    reach("claim.after", str(job.id))
     structlog.contextvars.bind_contextvars(
         job=str(held.job_id),
         step=held.kind,
@@ -282,16 +291,16 @@ def _perform(
         task=str(request.id),
         request_id=job.request_id,
     )
-    scratch = settings.var_dir / "scratch" / f"{held.step_id}-{held.attempt}"
-    run = Run(held, job, version, scratch)
+    run = Run(held, job, version, limit)
+    blocking = [need for need in held.failed_needs if pipeline.is_critical(need.kind, job.params)]
     delay = None
     began = time.monotonic()
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
         if blocking:
             _skip(run, f"{blocking[0].kind} {blocking[0].label} did not succeed".replace("  ", " "))
         else:
-            with run._beating(lease, limit):  # noqa: SLF001 (the two halves of one mechanism)
+            with beating(run._pulse):  # noqa: SLF001 (the two halves of one mechanism)
+                reach("step.working", str(job.id))
                 work(run)
         log.info("step ended", seconds=round(time.monotonic() - began, 3), reused=run.reused_from is not None)
     except LostClaim:
@@ -306,9 +315,9 @@ def _perform(
     except Exception as error:  # noqa: BLE001 (sorted and logged by `_judge`)
         delay = _give_back(run, _judge(error))
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        run.tidy()
         structlog.contextvars.clear_contextvars()
-    pipeline.after_step(held, retry_delay=delay, solo=solo)
+    pipeline.after_step(held, left=run.left, retry_delay=delay, solo=solo)
 
 
 def _judge(error: Exception) -> PipelineError:
@@ -322,7 +331,7 @@ def _judge(error: Exception) -> PipelineError:
 def _skip(run: Run, why: str) -> None:
     """End a step without doing it: something it cannot do without has failed."""
     with transaction() as session:
-        steps.give_back(
+        claims.give_back(
             session,
             run.held,
             state=StepState.SKIPPED,
@@ -344,7 +353,7 @@ def _give_back(run: Run, error: PipelineError) -> float | None:
             state, outcome = StepState.READY, "retry"
         else:
             state, outcome = StepState.FAILED, "parked" if isinstance(error, Unconfirmed) else "failed"
-        steps.give_back(
+        claims.give_back(
             session,
             run.held,
             state=state,
@@ -362,7 +371,7 @@ def _let_go(run: Run) -> None:
     with transaction() as session:
         job = steps.lock_job(session, run.held.job_id)
         if job.state not in steps.WORKABLE:
-            steps.give_back(
+            claims.give_back(
                 session,
                 run.held,
                 state=StepState.CANCELLED,

@@ -92,5 +92,4 @@ def verify_clip(run: Run) -> None:
             "regions": len(run.params["regions"]),
             "text": "not checked",
         }
-        job = session.get_one(type(run.job), run.job.id)
-        job.result = {**job.result, **run.result}
+        run.add_to_job(session)

@@ -35,7 +35,7 @@ BENCHES = sorted((ROOT / "bench").rglob("*.py"))
 LONG_FILES = {
     "core/licences.py": "one table of licences and the few functions that read it",
     "db/assets.py": "joined-table inheritance: the kinds of one id space are read together",
-    "services/steps.py": "the step's whole life, each function guarding the next one's assumption",
+    "services/claims.py": "one life of a claim; its statements share their parts and are read together",
     "tasks/finish.py": "the five steps of one phase",
     "tasks/step.py": "one mechanism: claim, heartbeat, time limit, judgement, save",
     "tasks/pipeline.py": "the call sheet and the one function that moves a job",

@@ -13,10 +13,11 @@ from core.briefs import load_params
 from core.ids import new_id
 from db.session import reading, transaction
 from db.work import Job, JobState, Step
-from services import jobs, steps
+from services import claims, jobs, steps
 from services.accounts import create_workspace
+from services.claims import Claim
 from services.films import film_shots
-from services.steps import Claim, StepPlan
+from services.steps import StepPlan
 
 LEASE = timedelta(seconds=30)
 SCRIPT = "# Up\n\n## Night\n\nThe sky is full of stars.\n\nThe moon rises slowly."
@@ -62,15 +63,16 @@ def plan(job_id: UUID, *plans: StepPlan, phase: str = "write") -> list[UUID]:
 
 def take_up(step_id: UUID, worker: str = "w1", lease: timedelta = LEASE) -> Claim | None:
     with transaction() as session:
-        return steps.claim(session, step_id, worker=worker, task_id="t", lease=lease)
+        taken = claims.claim(session, step_id, worker=worker, task_id="t", lease=lease)
+    return taken[0] if taken else None
 
 
 def end(held: Claim, result: dict[str, Any] | None = None, *, input_hash: str | None = None) -> bool:
     """Save a held step as succeeded; False when the fence was lost."""
     with transaction() as session:
-        if not steps.hold_fence(session, held):
+        if not claims.hold_fence(session, held):
             return False
-        steps.finish(
+        claims.finish(
             session, held, result=result or {}, input_hash=input_hash, reused_from=None, figures={"s": 1}
         )
     return True

@@ -13,7 +13,7 @@ from db.money import Budget, BudgetScope
 from db.review import Approval, ApprovalState, Gate
 from db.session import reading, transaction
 from db.work import Event, Job, JobState, Step, StepState, WaitsFor
-from services import approvals, jobs, steps
+from services import approvals, claims, jobs, steps
 from services.steps import StepPlan
 from tests.services.makers import (
     SCRIPT,
@@ -40,7 +40,7 @@ def change(verb, house, job_id):
 def fail(step_id, code="permanent"):
     held = take_up(step_id)
     with transaction() as session:
-        steps.give_back(session, held, state=StepState.FAILED, outcome="failed", code=code, message="No.")
+        claims.give_back(session, held, state=StepState.FAILED, outcome="failed", code=code, message="No.")
 
 
 def end_job(job_id, state, **more):

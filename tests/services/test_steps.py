@@ -11,7 +11,8 @@ from core.errors import NotFound
 from core.ids import new_id
 from db.session import reading, transaction
 from db.work import Attempt, Job, JobState, Step, StepState
-from services import jobs, steps
+from services import claims, jobs, steps
+from services.claims import FailedNeed
 from services.steps import StepPlan
 from tests.services.makers import at_once, do, end, make_house, make_job, plan, see_step, take_up
 
@@ -76,21 +77,17 @@ def test_a_failed_need_has_ended_and_is_named(job_id):
     first, last = plan(job_id, a, body)
     held = take_up(first)
     with transaction() as session:
-        steps.give_back(
+        claims.give_back(
             session, held, state=StepState.FAILED, outcome="failed", code="permanent", message="No voice."
         )
-    assert take_up(last) is not None
-    with reading() as session:
-        assert [tuple(row) for row in steps.failed_needs(session, last)] == [
-            ("narrate", "shot 1", "permanent", "No voice.")
-        ]
+    assert take_up(last).failed_needs == (FailedNeed("narrate", "shot 1", "permanent", "No voice."),)
 
 
 def test_a_step_given_back_with_a_delay_is_not_due_before(job_id):
     (step_id,) = plan(job_id, StepPlan("write_script"))
     held = take_up(step_id)
     with transaction() as session:
-        steps.give_back(
+        claims.give_back(
             session, held, state=StepState.READY, outcome="retry", code="busy", message="later", delay=60
         )
     row = see_step(step_id)
@@ -128,7 +125,7 @@ def test_a_worker_thought_dead_cannot_save_over_its_successor(job_id):
     (step_id,) = plan(job_id, StepPlan("write_script"))
     late = take_up(step_id, "late", lease=GONE)
     with transaction() as session:
-        assert steps.reclaim_expired(session) == [job_id]
+        assert claims.reclaim_expired(session) == [job_id]
     successor = take_up(step_id, "successor")
     assert not end(late, {"by": "late"})
     assert end(successor, {"by": "successor"})
@@ -141,10 +138,10 @@ def test_a_late_worker_cannot_fail_its_successors_step_either(job_id):
     (step_id,) = plan(job_id, StepPlan("write_script"))
     late = take_up(step_id, lease=GONE)
     with transaction() as session:
-        steps.reclaim_expired(session)
+        claims.reclaim_expired(session)
     take_up(step_id)
     with transaction() as session:
-        steps.give_back(session, late, state=StepState.FAILED, outcome="failed", code="x", message="x")
+        claims.give_back(session, late, state=StepState.FAILED, outcome="failed", code="x", message="x")
     assert see_step(step_id).state is StepState.RUNNING
 
 
@@ -152,14 +149,15 @@ def test_a_heartbeat_extends_the_lease_and_carries_progress(job_id):
     (step_id,) = plan(job_id, StepPlan("compose"))
     held = take_up(step_id, lease=timedelta(seconds=1))
     with transaction() as session:
-        assert steps.extend_lease(session, held, lease=timedelta(minutes=5), progress=0.4)
+        kept = claims.extend_leases(session, [(held, 0.4)], lease=timedelta(minutes=5))
+    assert kept == {step_id}
     row = see_step(step_id)
     assert row.progress == 0.4
     with reading() as session:
         assert session.scalar(
             select(Step.lease_until > func.now() + timedelta(minutes=4)).where(Step.id == step_id)
         )
-        assert steps.reclaim_expired(session) == []
+        assert claims.reclaim_expired(session) == []
 
 
 def test_a_heartbeat_tells_a_worker_to_stop_when_the_job_is_cancelled(house, job_id):
@@ -168,7 +166,7 @@ def test_a_heartbeat_tells_a_worker_to_stop_when_the_job_is_cancelled(house, job
     with transaction() as session:
         jobs.cancel_job(session, house.workspace_id, job_id)
     with transaction() as session:
-        assert not steps.extend_lease(session, held, lease=timedelta(minutes=5), progress=0.4)
+        assert claims.extend_leases(session, [(held, None)], lease=timedelta(minutes=5)) == set()
 
 
 def test_a_step_that_keeps_killing_its_worker_is_given_up(job_id):
@@ -176,7 +174,7 @@ def test_a_step_that_keeps_killing_its_worker_is_given_up(job_id):
     for _ in range(3):
         assert take_up(step_id, "media@1", lease=GONE) is not None
         with transaction() as session:
-            steps.reclaim_expired(session, failures_allowed=3)
+            claims.reclaim_expired(session, failures_allowed=3)
     row = see_step(step_id)
     assert (row.state, row.error_code, row.failures) == (StepState.FAILED, "worker_lost", 3)
     assert "media@1" in row.error_message
@@ -188,7 +186,7 @@ def test_two_sweepers_take_an_expired_step_back_once(job_id):
 
     def sweep(_):
         with transaction() as session:
-            return steps.reclaim_expired(session)
+            return claims.reclaim_expired(session)
 
     answers = at_once(4, sweep)
     assert sorted(map(len, answers)) == [0, 0, 0, 1]

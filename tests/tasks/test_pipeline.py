@@ -19,7 +19,7 @@ from db.assets import Film, Script
 from db.review import Approval
 from db.session import reading, transaction
 from db.work import Event, Job, JobKind, JobState, Step, StepState, WaitsFor
-from services import steps
+from services import claims, steps
 from services.films import add_script_version, write_shots
 from services.steps import StepPlan
 from tasks import pipeline
@@ -56,8 +56,8 @@ def finish_phase(job_id):
         for row in ready:
             if (held := take_up(row.id)) is not None:
                 with transaction() as session:
-                    assert steps.hold_fence(session, held)
-                    steps.finish(session, held, result={}, input_hash=None, reused_from=None, figures={})
+                    assert claims.hold_fence(session, held)
+                    claims.finish(session, held, result={}, input_hash=None, reused_from=None, figures={})
 
 
 def write_two_shots(job_id):
@@ -185,7 +185,7 @@ def test_a_failed_step_the_job_cannot_do_without_fails_it_once_the_phase_has_end
     a, b = plan(job_id, NARRATE_A, NARRATE_B, phase="source")
     held = take_up(a)
     with transaction() as session:
-        steps.give_back(
+        claims.give_back(
             session, held, state=StepState.FAILED, outcome="failed", code="no_voice", message="No voice."
         )
     pipeline.advance(job_id)
@@ -202,7 +202,7 @@ def test_a_failed_step_the_job_can_spare_is_a_warning(house, broker):
     (a,) = plan(job_id, StepPlan("keep_stock", A, label="shot 1"), phase="shoot")
     held = take_up(a)
     with transaction() as session:
-        steps.give_back(
+        claims.give_back(
             session, held, state=StepState.FAILED, outcome="failed", code="gone", message="It is gone."
         )
     pipeline.advance(job_id)
@@ -243,7 +243,7 @@ def test_a_cancelled_job_ends_when_its_last_running_step_has(house, broker):
     pipeline.advance(job_id)
     assert see_job(job_id).state is JobState.CANCELLING
     with transaction() as session:
-        steps.give_back(
+        claims.give_back(
             session, held, state=StepState.CANCELLED, outcome="cancelled", code="stopped", message="Stopped."
         )
     pipeline.advance(job_id)
