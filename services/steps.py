@@ -74,8 +74,8 @@ def plan_steps(session: Session, job: Job, phase: str, plans: Sequence[StepPlan]
                 "state": StepState.READY,
             }
         )
-    for row in rows:
-        session.execute(upsert(Step).values(**row).on_conflict_do_nothing())
+    if rows:
+        session.execute(upsert(Step).on_conflict_do_nothing(), rows)
 
 
 def find_equal(session: Session, workspace_id: UUID, kind: str, input_hash: str) -> Step | None:

@@ -337,7 +337,7 @@ def _canvas(shape: Shape | Chain | StepPlan, rows: dict[Any, Step], unsent: set[
 
 def _signature(row: Step) -> Any:
     return app.signature(row.kind, kwargs=_arguments(row.id, row.job_id), immutable=True).set(
-        shadow=_shadow(row.kind, row.label or row.variant, row.job_id)
+        shadow=_shadow(row.kind, row.label or row.variant, row.job_id), ignore_result=True
     )
 
 
@@ -352,7 +352,7 @@ def _shadow(kind: str, label: str, job_id: UUID) -> str:
 
 def _send(step_id: UUID, kind: str, job_id: UUID, label: str, *, countdown: float | None = None) -> None:
     signature = app.signature(kind, kwargs=_arguments(step_id, job_id) | {"solo": True}, immutable=True)
-    _publish(signature.set(shadow=_shadow(kind, label, job_id), countdown=countdown))
+    _publish(signature.set(shadow=_shadow(kind, label, job_id), countdown=countdown, ignore_result=True))
 
 
 def _publish(canvas: Any) -> None:

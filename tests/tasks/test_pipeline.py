@@ -10,6 +10,7 @@ import time
 from datetime import timedelta
 
 import pytest
+import redis
 from celery.canvas import Signature, _chain, _chord, group
 from sqlalchemy import func, select, update
 
@@ -320,3 +321,21 @@ def test_a_broker_that_is_away_costs_a_caller_two_seconds_at_most(house, broker,
     assert see_job(job_id).phase == "write"
     assert len(open_steps(job_id)) == 2  # the rows are the outbox: the sweeper will send them
     assert broker.messages() == []
+
+
+def test_a_phase_of_two_hundred_shots_reaches_the_broker_in_one_round_trip(house, broker, monkeypatch):
+    sent = []
+    send = redis.connection.Connection.send_packed_command
+
+    def watch(self, command, check_health=True):
+        parts = command if isinstance(command, list) else [command]
+        sent.append(b"".join(parts).count(b"LPUSH"))
+        return send(self, command, check_health=check_health)
+
+    monkeypatch.setattr(redis.connection.Connection, "send_packed_command", watch)
+    plans = [StepPlan("keep_stock", new_id(), label=f"shot {number}") for number in range(200)]
+    rows = rows_for(*plans)
+    pipeline._publish(pipeline._canvas(Group(tuple(plans)), rows, {row.id for row in rows.values()}))
+
+    assert [count for count in sent if count] == [200]
+    assert len(broker.messages()) == 200
