@@ -26,6 +26,7 @@ RESOURCES = (
     "scripts",
     "shots",
     "takes",
+    "submissions",
     "assets",
     "collections",
     "uploads",

@@ -13,6 +13,7 @@ from core.settings import Settings
 from db.assets import Blob, Rendition, RenditionRole
 from db.work import ENDED_JOB, Job, Step
 from services.jobs import progress_of
+from services.outcomes import open_submissions
 from services.overview import Overview, overviews
 from services.steps import list_steps
 
@@ -23,6 +24,7 @@ def show_job(session: Session, job: Job) -> dict[str, Any]:
     """Everything about one job, in the shape of JobOut."""
     shown = _show(job, overviews(session, [job])[job.id], progress_of(session, job))
     shown["steps"] = [_show_step(step) for step in list_steps(session, job.id)]
+    shown["submissions"] = open_submissions(session, job.id)
     return shown
 
 

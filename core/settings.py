@@ -93,11 +93,27 @@ class Settings(BaseSettings):
     openai_compatible_model: str | None = Field(None, description="Model name at that server.")
     openai_compatible_key: SecretStr | None = Field(None, description="Bearer key for that server.")
 
+    # -- video vendors ------------------------------------------------------------------------
+    kling_api_key: SecretStr | None = Field(None, description="API key of Kling's new standard API.")
+    kling_url: str = Field("https://api-singapore.klingai.com", description="Kling's host.")
+    kling_model: str = Field("kling-3.0", description="Kling's model; `providers/kling.toml` lists them.")
+
     # -- engine -------------------------------------------------------------------------------
     step_lease_seconds: int = Field(
         30, gt=2, description="A step whose worker was silent this long is given to another."
     )
     sweep_seconds: float = Field(5.0, gt=0, description="How often beat looks for lost messages and leases.")
+    poll_seconds: float = Field(
+        2.0, gt=0, description="Shortest time between two questions to a vendor about the same take."
+    )
+    lookup_grace_seconds: float = Field(
+        120.0,
+        ge=0,
+        description="A request that a vendor cannot find this long after it was sent was not accepted.",
+    )
+    submission_deadline_minutes: float = Field(
+        60.0, gt=0, description="A take that a vendor has not made by then is made by the next provider."
+    )
     approval_ttl_hours: int = Field(168, gt=0, description="A gate nobody answers expires after this.")
     blob_grace_hours: int = Field(24, ge=0, description="Age at which a blob without renditions may go.")
     failpoints: bool = Field(

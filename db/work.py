@@ -1,4 +1,4 @@
-"""Jobs, their steps and attempts, paid submissions, and the event log.
+"""Jobs, their steps and attempts, and the event log.
 
 Job states                              Step states
   queued ─▶ running ⇄ waiting             ready ─▶ running ─▶ succeeded
@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, CreatedAt, Micros, PrimaryKey, Sha256, Workspace, choice
+from db.base import Base, CreatedAt, PrimaryKey, Workspace, choice
 
 
 class JobKind(StrEnum):
@@ -72,24 +72,6 @@ class StepState(StrEnum):
 
 
 ENDED_STEP = (StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED)
-
-
-class SubmissionState(StrEnum):
-    INTENDED = "intended"
-    SUBMITTED = "submitted"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    UNCONFIRMED = "unconfirmed"
-
-
-OPEN_SUBMISSION = (
-    SubmissionState.INTENDED,
-    SubmissionState.SUBMITTED,
-    SubmissionState.RUNNING,
-    SubmissionState.UNCONFIRMED,
-)
 
 
 class Job(Base):
@@ -222,69 +204,6 @@ class Attempt(Base):
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None]
     figures: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
-
-
-class Submission(Base):
-    """One paid request to a vendor and its life; what is needed to poll is frozen here."""
-
-    __tablename__ = "submissions"
-    __table_args__ = (
-        Index(
-            "uq_submissions_open",
-            "shot_id",
-            "purpose",
-            "input_hash",
-            unique=True,
-            postgresql_where=text("state IN ('intended', 'submitted', 'running', 'unconfirmed')"),
-        ),
-        Index(
-            "uq_submissions_vendor_id",
-            "provider",
-            "vendor_id",
-            unique=True,
-            postgresql_where=text("vendor_id IS NOT NULL"),
-        ),
-        Index(
-            "ix_submissions_due",
-            "next_poll_at",
-            postgresql_where=text("state IN ('submitted', 'running')"),
-        ),
-        CheckConstraint(
-            "state NOT IN ('submitted', 'running', 'succeeded') OR vendor_id IS NOT NULL",
-            name="accepted_has_vendor_id",
-        ),
-    )
-
-    id: Mapped[PrimaryKey]
-    workspace_id: Mapped[Workspace]
-    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    step_id: Mapped[UUID | None] = mapped_column(ForeignKey("steps.id", ondelete="SET NULL"))
-    shot_id: Mapped[UUID | None] = mapped_column(ForeignKey("shots.id", ondelete="SET NULL"))
-    purpose: Mapped[str] = mapped_column(String(32))
-    provider: Mapped[str] = mapped_column(String(64))
-    model: Mapped[str] = mapped_column(String(100))
-    endpoint: Mapped[str] = mapped_column(default="")
-    request: Mapped[dict[str, Any]]
-    input_hash: Mapped[Sha256]
-    client_token: Mapped[str] = mapped_column(String(64), unique=True)
-    """Our own name for the request, sent where the vendor takes one."""
-    state: Mapped[SubmissionState] = mapped_column(
-        choice(SubmissionState, "state"), default=SubmissionState.INTENDED
-    )
-    vendor_id: Mapped[str | None] = mapped_column(String(300))
-    next_poll_at: Mapped[datetime | None]
-    polls: Mapped[int] = mapped_column(default=0)
-    quote: Mapped[Micros] = mapped_column(default=0)
-    actual_cost: Mapped[int | None] = mapped_column(BigInteger)
-    currency: Mapped[str] = mapped_column(String(3), default="USD")
-    hold_id: Mapped[UUID | None] = mapped_column(ForeignKey("holds.id", ondelete="SET NULL"))
-    take_id: Mapped[UUID | None] = mapped_column(ForeignKey("takes.id", ondelete="SET NULL"))
-    answer: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
-    error_code: Mapped[str | None] = mapped_column(String(64))
-    error_message: Mapped[str | None]
-    created_at: Mapped[CreatedAt]
-    submitted_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
 
 
 class Event(Base):

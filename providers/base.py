@@ -66,6 +66,10 @@ class Context:
     http: HttpClient
     settings: Settings
     craft: Craft | None = None
+    model: str | None = None
+    """Which of a vendor's models to ask; None = the one that the settings name."""
+    endpoint: str | None = None
+    """Where an open submission was sent; None = where the settings say."""
 
 
 # -- script ---------------------------------------------------------------------------------------
@@ -211,13 +215,17 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a vendor says about one submission. An unknown vendor status is `running`; `raw` is kept."""
+    """What a vendor says about one submission. An unknown vendor status is `running`; `raw` is kept.
+
+    `cost` is what the vendor charged, in the quote's currency; None where it does not say.
+    """
 
     vendor_id: str
     state: VideoState
     error: str | None = None
     raw: Any = None
     progress: float | None = None
+    cost: int | None = None
 
 
 class VideoProvider(Protocol):
@@ -225,6 +233,12 @@ class VideoProvider(Protocol):
     kind: ClassVar[Literal["video"]]
     local: ClassVar[bool]
     models: ClassVar[tuple[str, ...]]
+    batch: ClassVar[int]
+    """How many ids one call of `poll` may name."""
+    can_look_up: ClassVar[bool]
+    """Whether the vendor finds a submission by our token, so that an unknown outcome becomes known."""
+    model: str
+    endpoint: str
 
     def __init__(self, context: Context) -> None: ...
 
@@ -232,13 +246,20 @@ class VideoProvider(Protocol):
     def enabled(cls, settings: Settings) -> str | None:
         """Return None when usable, else the reason in a sentence that names the setting to change."""
 
-    def quote(self, request: VideoRequest) -> Quote: ...
+    def quote(self, request: VideoRequest) -> Quote:
+        """Price a take; raises Rejected when the vendor cannot make it, saying what it can."""
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:
-        """Send once. `client_token` is ours, the same for the same submission, for vendors that know such."""
+        """Send once. `client_token` is ours, the same for the same submission, for vendors that know such.
+
+        Retryable: certainly not accepted, may be sent again. Unconfirmed: nobody knows.
+        """
 
     def poll(self, vendor_ids: Sequence[str]) -> list[Answer]:
-        """Ask once for every id; an id the vendor does not know is a failed answer, never an exception."""
+        """Ask once for up to `batch` ids, in their order; one the vendor does not list is no exception."""
+
+    def lookup(self, client_token: str) -> Answer | None:
+        """Find a submission by our token; None = the vendor has none at this moment."""
 
     def fetch(self, answer: Answer, out: Path) -> None:
         """Copy the finished take to `out`, whole or not at all."""

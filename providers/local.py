@@ -35,8 +35,11 @@ class Local:
     kind: ClassVar[Literal["video"]] = "video"
     local: ClassVar[bool] = True
     models: ClassVar[tuple[str, ...]] = (MODEL,)
+    batch: ClassVar[int] = 100
+    can_look_up: ClassVar[bool] = True
 
     def __init__(self, context: Context) -> None:
+        self.model, self.endpoint = MODEL, ""
         self._craft = context.craft
         self._orders: dict[str, dict[str, Any]] = {}
 
@@ -60,6 +63,9 @@ class Local:
             else Answer(vendor_id, VideoState.FAILED, error="Not ordered from this process: submit it again.")
             for vendor_id in vendor_ids
         ]
+
+    def lookup(self, client_token: str) -> Answer | None:
+        return self.poll([client_token])[0] if client_token in self._orders else None
 
     def fetch(self, answer: Answer, out: Path) -> None:
         """Render the order in `answer.raw` to `out`."""

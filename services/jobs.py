@@ -27,6 +27,7 @@ WEIGHTS = {
     "rank": 0.3,
     "keep_stock": 1.0,
     "submit_take": 5.0,
+    "fetch_take": 1.0,
     "clean_take": 0.7,
     "render_segment": 5.0,
     "credits_card": 3.0,

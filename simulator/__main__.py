@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from simulator.app import FAULTS, MODELS, create_app
+from simulator.kling import FAULTS as KLING_FAULTS
+from simulator.kling import Temper
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing: the bill tells what was asked."""
 
 
 @click.command()
 @click.option("--port", default=8090, show_default=True, help="0 takes a free one.")
-def main(port: int) -> None:
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("var/simulator"),
+    show_default=True,
+    help="Folder of the vendors' books: tasks and bill survive a restart.",
+)
+@click.option("--task-seconds", default=2.0, show_default=True, help="How long a vendor works on a take.")
+@click.option("--hang-seconds", default=90.0, show_default=True, help="How long a hanging answer hangs.")
+@click.option("--slots", default=0, show_default=True, help="Takes a vendor works on at once; 0: any number.")
+@click.option("--fault-rate", default=0.0, show_default=True, help="Share of takes that meet a fault.")
+@click.option("--seed", default=0, show_default=True, help="Which takes those are.")
+def main(
+    port: int,
+    state: Path,
+    task_seconds: float,
+    hang_seconds: float,
+    slots: int,
+    fault_rate: float,
+    seed: int,
+) -> None:
     """Speak the vendors' dialects on 127.0.0.1 and say which settings point there."""
+    temper = Temper(task_seconds, hang_seconds, slots, fault_rate, seed)
     try:
-        server = make_server("127.0.0.1", port, create_app(), threaded=True)
+        server = make_server(
+            "127.0.0.1", port, create_app(state, temper), threaded=True, request_handler=_Quiet
+        )
     except SystemExit:
         raise click.ClickException(f"Port {port} is taken: name another with --port.") from None
     base = f"http://127.0.0.1:{server.server_port}"
@@ -22,7 +54,11 @@ def main(port: int) -> None:
     )
     click.echo(f"  OLLAMA_URL={base} OLLAMA_MODEL={MODELS[0]}")
     click.echo(f"  OPENAI_COMPATIBLE_URL={base}/v1 OPENAI_COMPATIBLE_MODEL={MODELS[0]}")
-    click.echo(f"Models that fail: {', '.join(f'fault-{name}' for name in FAULTS)}. Ctrl-C ends.")
+    click.echo(f"Models that fail: {', '.join(f'fault-{name}' for name in FAULTS)}.")
+    click.echo('And with this for takes from Kling, in a brief with "providers": ["kling", "local"]:')
+    click.echo(f"  KLING_API_KEY=any KLING_URL={base} ALLOW_PRIVATE_HOSTS=127.0.0.1:{server.server_port}")
+    click.echo(f"Words in a prompt that make it fail: {', '.join(f'fault-{name}' for name in KLING_FAULTS)}.")
+    click.echo(f"What it charged: {base}/_bill. Ctrl-C ends.", nl=True)
     server.serve_forever()
 
 

@@ -1,4 +1,6 @@
-"""Language models on the wire: Ollama's `/api/chat` and the OpenAI dialect's `/v1/chat/completions`.
+"""The simulated vendors as one application; Kling's part is in `simulator.kling`.
+
+Language models on the wire: Ollama's `/api/chat` and the OpenAI dialect's `/v1/chat/completions`.
 
 Read from the vendors' public API references in 2026-11. Any key is taken. A model named `fault-<what>`
 answers with that fault; every other model writes.
@@ -6,23 +8,36 @@ answers with that fault; every other model writes.
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
+from simulator.kling import FAULTS as KLING_FAULTS
+from simulator.kling import PRICES, Temper, kling
 from simulator.writing import write_answer
 
 MODELS = ("simulated",)
 FAULTS = ("throttled", "down", "missing", "refused", "truncated", "garbage")
 
 
-def create_app() -> Flask:
+def create_app(folder: Path | None = None, temper: Temper | None = None) -> Flask:
+    """`folder` keeps the books, and the films that are delivered; unset, they end with the machine."""
     app = Flask("simulator")
+    home = folder or Path(tempfile.mkdtemp(prefix="callsheet-simulator-"))
+    app.register_blueprint(kling(home, temper or Temper()))
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
 
     @app.get("/")
     def about() -> Response:
-        return jsonify({"models": list(MODELS), "faults": [f"fault-{name}" for name in FAULTS]})
+        return jsonify(
+            {
+                "models": list(MODELS),
+                "faults": [f"fault-{name}" for name in FAULTS],
+                "video": {"models": list(PRICES), "faults": [f"fault-{name}" for name in KLING_FAULTS]},
+            }
+        )
 
     @app.get("/api/version")
     def version() -> Response:

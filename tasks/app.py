@@ -26,6 +26,8 @@ app = Celery(
         "tasks.source",
         "tasks.music",
         "tasks.shoot",
+        "tasks.submit",
+        "tasks.poll",
         "tasks.finish",
         "tasks.deliver",
         "tasks.scrape",

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from core.errors import Permanent, PipelineError
-from db.assets import AssetStatus, Film, Rendition, RenditionRole, Shot, Take
+from db.assets import AssetStatus, Film, Rendition, RenditionRole, Shot, Take, TakeOrigin
 from media.captions import line_columns, make_cues, to_ass, to_srt
 from media.cards import credits_seconds, render_card
 from media.compose import Chapter
@@ -114,7 +114,9 @@ def render_segment(run: Run) -> None:
 
 def _title(here: Placed, take: Take | None) -> str | None:
     """The words set over a picture; a card has them in it already."""
-    return here.shot.title if take is not None and take.source_asset_id is not None else None
+    if take is None or (take.source_asset_id is None and take.origin is not TakeOrigin.GENERATED):
+        return None
+    return here.shot.title
 
 
 def _segment(

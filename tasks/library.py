@@ -28,7 +28,7 @@ from media.images import open_image, perceptual_hash, save_thumbnail
 from media.probe import Probe, probe
 from media.quality import score_clip, score_image
 from services.renditions import StoredFile, add_rendition, latest_rendition
-from tasks.step import storage
+from tasks.step import put_file, storage
 
 _ROWS: dict[str, type[MediaAsset]] = {"image": Image, "clip": Clip, "audio": Audio}
 
@@ -50,6 +50,16 @@ class Bench(Protocol):
     def scratch(self) -> Path: ...
 
     def store(self, path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile: ...
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A bench for work that is no step."""
+
+    scratch: Path
+
+    def store(self, path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile:
+        return put_file(path, mime=mime, filename=filename, **facts)
 
 
 def inspect(run: Bench, path: Path, *, filename: str, width: int, height: int) -> Inspected:

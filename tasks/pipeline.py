@@ -30,12 +30,11 @@ from db.assets import Film, Shot
 from db.review import Gate
 from db.session import after_commit, single, transaction
 from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState, WaitsFor
-from services import approvals, claims, events, steps
+from services import approvals, claims, events, outcomes, steps
 from services.claims import Claim
 from services.films import film_shots
 from services.jobs import measure_progress
 from services.steps import StepPlan
-from services.submissions import count_open
 from tasks.app import app
 
 log = structlog.get_logger()
@@ -78,6 +77,8 @@ class Phase:
     shape: Callable[[Session, Job], Shape]
     gate: Gate | None = None
     """The question asked when the phase is complete, if the job has this gate."""
+    follow: Callable[[Session, Job], None] | None = None
+    """What to make of the outside's answers before the rows are looked at; its shape may have grown."""
 
 
 # -- the film -------------------------------------------------------------------------------------
@@ -97,12 +98,15 @@ def _source(session: Session, job: Job) -> Shape:
 
 
 def _shoot(session: Session, job: Job) -> Shape:
-    return Group(
-        tuple(
-            Chain((_for_shot("keep_stock", shot), _for_shot("submit_take", shot)))
-            for shot in _shots(session, job)
-        )
-    )
+    """A chain for every shot, and a step for every take that a vendor has made: those come as it answers."""
+    shots = {shot.id: shot for shot in _shots(session, job)}
+    chains = [Chain((_for_shot("keep_stock", s), _for_shot("submit_take", s))) for s in shots.values()]
+    fetches = [
+        StepPlan("fetch_take", shot, str(submission), _label(shots[shot]), needs=(("submit_take", shot, ""),))
+        for submission, shot in outcomes.to_fetch(session, job.id)
+        if shot in shots
+    ]
+    return Group((*chains, *fetches))
 
 
 def _finish(session: Session, job: Job) -> Shape:
@@ -142,7 +146,7 @@ PHASES: dict[JobKind, tuple[Phase, ...]] = {
     JobKind.FILM: (
         Phase("write", _write, gate=Gate.SCRIPT),
         Phase("source", _source),
-        Phase("shoot", _shoot, gate=Gate.TAKES),
+        Phase("shoot", _shoot, gate=Gate.TAKES, follow=outcomes.follow),
         Phase("finish", _finish, gate=Gate.CUT),
         Phase("deliver", _deliver),
     ),
@@ -155,7 +159,10 @@ PHASES: dict[JobKind, tuple[Phase, ...]] = {
 assert tuple(phase.name for phase in PHASES[JobKind.FILM]) == FILM_PHASES
 
 _SPARE = frozenset(
-    {"find_stock", "find_music", "keep_stock", "submit_take", "clean_take", "export", "search_source"}
+    {
+        *("find_stock", "find_music", "keep_stock", "submit_take", "fetch_take", "clean_take", "export"),
+        "search_source",
+    }
 )
 """Kinds whose failure a job survives: another take, a card, silence, or a deliverable less."""
 _PICTURES = frozenset({"keep_stock", "submit_take"})
@@ -213,6 +220,19 @@ def inspect_upload(upload_id: UUID) -> None:
     _publish(app.signature("inspect_upload", args=(str(upload_id),), immutable=True))
 
 
+def send_submission(submission_id: UUID, job_id: UUID) -> None:
+    """Have a sender put an intended submission on the wire."""
+    arguments = {"submission_id": str(submission_id), "job": str(job_id)}
+    message = app.signature("send_submission", kwargs=arguments, immutable=True)
+    _publish(message.set(shadow=_shadow("send_submission", "", job_id)))
+
+
+def keep_late_take(submission_id: UUID, job_id: UUID) -> None:
+    """Have a take fetched that was paid for and that its job waits for no more."""
+    message = app.signature("keep_late_take", args=(str(submission_id),), immutable=True)
+    _publish(message.set(shadow=_shadow("keep_late_take", "", job_id)))
+
+
 def quote(session: Session, workspace_id: UUID, kind: str, params: dict[str, Any]) -> dict[str, Any]:
     """Say what a job would cost, before anything is asked of anybody; see `tasks.quotes`."""
     from tasks.quotes import quote_job
@@ -242,6 +262,9 @@ def _decide(session: Session, job: Job) -> None:
         _enter(session, job, phases[0])
     while job.phase is not None:
         phase = next(p for p in phases if p.name == job.phase)
+        if phase.follow is not None:
+            phase.follow(session, job)
+            _plan(session, job, phase)
         rows = [row for row in steps.list_steps(session, job.id) if row.phase == phase.name]
         if any(row.state in (StepState.READY, StepState.RUNNING) for row in rows):
             _run(session, job, phase, rows)
@@ -250,8 +273,8 @@ def _decide(session: Session, job: Job) -> None:
         if failed:
             _end_failed(session, job, failed[0])
             return
-        if count_open(session, job.id):
-            _wait(session, job, WaitsFor.PROVIDER, "Waits for a provider's answer.")
+        if waits := outcomes.why_waiting(session, job.id):
+            _wait(session, job, *waits)
             return
         if phase.gate in job.gates and not approvals.gate_passed(session, job, phase.gate):
             approvals.ask(session, job, phase.gate, ttl_hours=get_settings().approval_ttl_hours)
@@ -265,9 +288,13 @@ def _decide(session: Session, job: Job) -> None:
 
 def _enter(session: Session, job: Job, phase: Phase) -> None:
     job.phase = phase.name
+    _plan(session, job, phase)
+    _announce(session, job, "phase.started", {"phase": phase.name})
+
+
+def _plan(session: Session, job: Job, phase: Phase) -> None:
     steps.plan_steps(session, job, phase.name, [plan for plan, _ in _rows(phase.shape(session, job))])
     session.flush()
-    _announce(session, job, "phase.started", {"phase": phase.name})
 
 
 def _run(session: Session, job: Job, phase: Phase, rows: Sequence[Step]) -> None:
@@ -408,11 +435,13 @@ def _end(session: Session, job: Job, state: JobState, payload: dict[str, Any]) -
     job.waits_for = None
     job.waits_reason = None
     job.finished_at = func.now()
+    outcomes.withdraw_unsent(session, job.id)
     _announce(session, job, f"job.{state.value}", payload)
 
 
 def _wait(session: Session, job: Job, what: WaitsFor, reason: str) -> None:
     if job.waits_for is what:
+        job.waits_reason = reason
         return
     job.state = JobState.WAITING
     job.waits_for = what
@@ -425,7 +454,11 @@ def _announce(session: Session, job: Job, kind: str, payload: dict[str, Any]) ->
 
 
 def _for_shot(kind: str, shot: Shot) -> StepPlan:
-    return StepPlan(kind, shot.id, label=f"shot {shot.position + 1}")
+    return StepPlan(kind, shot.id, label=_label(shot))
+
+
+def _label(shot: Shot) -> str:
+    return f"shot {shot.position + 1}"
 
 
 def _shots(session: Session, job: Job) -> list[Shot]:

@@ -9,21 +9,22 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.errors import Misconfigured, Permanent
+from core.errors import Permanent
 from db.assets import Asset, AssetKind, Candidate, Film, Rendition, RenditionRole, Shot, TakeOrigin
-from db.money import Hold
 from db.session import transaction
-from db.work import Job, Step, Submission
+from db.submissions import Submission
+from db.work import Job, Step
 from media.craft import Craft
 from providers.base import VideoProvider, VideoRequest, VideoState
 from scrapers.base import Candidate as Found
 from services.films import add_take
-from services.money import capture_hold
+from services.outcomes import tried_providers
 from services.submissions import intend, mark_succeeded
 from tasks.library import blob_path, find_asset, inspect, is_picture, keep_asset, known_asset, original_of
 from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts, pinned
 from tasks.step import Run, step
-from tasks.wiring import fonts_folder, open_source, open_video
+from tasks.submit import ask_vendor, choose_provider, commission
+from tasks.wiring import fonts_folder, open_source
 
 
 @step("keep_stock")
@@ -89,34 +90,38 @@ def _choose(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
 
 @step("submit_take", soft=900, hard=960)
 def submit_take(run: Run) -> None:
-    """Have a provider make the shot's take from what was kept, or a card when nothing was."""
-    slug = run.params["providers"][0]
+    """Have the shot's take made: here, from what was kept or as a card; or by a vendor, which answers later.
+
+    The first provider of the brief that can and has not failed at it; `fetch_take` brings a vendor's take.
+    """
     with run.loading() as session:
         shot = session.get_one(Shot, run.subject_id)
         film = session.get_one(Film, run.film_id)
         stock = _kept(session, run)
         original = original_of(session, stock) if stock is not None else None
+        request = _request(run, film, shot, stock)
+        tried = tried_providers(session, run.held.step_id, request["seed"])
     seconds = (shot.frames or 1) / film.fps
     craft = Craft(
         fonts_folder(run.settings),
         on_progress=lambda done: run.report(done / seconds),
         should_stop=run.stopped,
     )
-    provider = open_video(slug, craft=craft)
+    provider = choose_provider(run.params["providers"], shot, ask_vendor(run, request), tried, craft=craft)
     if not provider.local:
-        raise Misconfigured(f"The provider {slug} does not render here, and no poller serves it yet.")
-    request = _request(run, film, shot, stock)
+        commission(run, provider, shot, ask_vendor(run, request))
+        return
     made = run.remember(
-        provider=slug,
-        model=provider.models[0],
+        provider=provider.slug,
+        model=provider.model,
         request=request,
         picture=original.blob_sha256 if original else None,
     )
     if made is None:
         made = _make(run, provider, shot, request, stock, original)
     with run.saving() as session:
-        take = _save_take(session, run, slug, provider.models[0], request, stock, original, made)
-        run.result = {**made, "take_id": str(take), "provider": slug, "model": provider.models[0]}
+        take = _save_take(session, run, provider, request, stock, original, made)
+        run.result = {**made, "take_id": str(take), "provider": provider.slug, "model": provider.model}
 
 
 def _kept(session: Session, run: Run) -> Asset | None:
@@ -169,7 +174,7 @@ def _make(
             shot_id=shot.id,
             purpose="shot",
             provider=provider.slug,
-            model=provider.models[0],
+            model=provider.model,
             request=request,
             quote=quote.amount,
             currency=quote.currency,
@@ -207,8 +212,7 @@ def _render(provider: VideoProvider, ask: VideoRequest, token: str, out: Any) ->
 def _save_take(
     session: Session,
     run: Run,
-    slug: str,
-    model: str,
+    provider: VideoProvider,
     request: dict[str, Any],
     stock: Asset | None,
     original: Rendition | None,
@@ -219,8 +223,8 @@ def _save_take(
         session,
         shot,
         origin=TakeOrigin.STOCK if stock is not None else TakeOrigin.RENDERED,
-        provider=slug,
-        model=model,
+        provider=provider.slug,
+        model=provider.model,
         seed=request["seed"],
         cost=made["cost"],
         currency=made["currency"],
@@ -234,29 +238,30 @@ def _save_take(
         RenditionRole.ORIGINAL,
         made,
         parents=[original.id] if original is not None else [],
-        tool=f"{slug} {model}",
+        tool=f"{provider.slug} {provider.model}",
         parameters=request,
     )
     if shot.selected_take_id is None:
         shot.selected_take_id = take.id
     submission = session.scalar(
         select(Submission)
-        .where(Submission.step_id == run.held.step_id, Submission.finished_at.is_(None))
+        .where(
+            Submission.step_id == run.held.step_id,
+            Submission.provider == provider.slug,
+            Submission.finished_at.is_(None),
+        )
         .order_by(Submission.created_at.desc())
         .limit(1)
         .with_for_update()
     )
     if submission is not None:
         mark_succeeded(
+            session,
             submission,
-            vendor_id=f"{made['vendor_id']}:{submission.id}",
             take_id=take.id,
             actual_cost=made["cost"],
-            answer={},
+            vendor_id=f"{made['vendor_id']}:{submission.id}",
         )
-        if submission.hold_id is not None:
-            hold = session.get_one(Hold, submission.hold_id)
-            capture_hold(session, hold, actual=made["cost"], submission_id=submission.id)
     return take.id
 
 

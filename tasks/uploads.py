@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -14,24 +11,15 @@ from core.errors import PipelineError
 from core.settings import get_settings
 from db.assets import Blob, MediaAsset, Upload
 from db.session import reading, transaction
-from services.renditions import StoredFile
 from services.uploads import own_or_licensed
 from tasks.app import app
-from tasks.library import Inspected, inspect, keep_asset
-from tasks.step import put_file, storage
+from tasks.library import Desk, Inspected, inspect, keep_asset
+from tasks.step import storage
 
 log = structlog.get_logger()
 
 FRAME = (1920, 1080)
 """What an upload's quality is judged for: nobody knows yet where it will be used."""
-
-
-@dataclass(frozen=True)
-class _Desk:
-    scratch: Path
-
-    def store(self, path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile:
-        return put_file(path, mime=mime, filename=filename, **facts)
 
 
 @app.task(name="inspect_upload", soft_time_limit=300, time_limit=330)
@@ -51,7 +39,7 @@ def inspect_upload(upload_id: str) -> None:
         with storage().local(blob.storage_key) as path:
             try:
                 seen: Inspected | PipelineError = inspect(
-                    _Desk(scratch), path, filename=upload.filename, width=FRAME[0], height=FRAME[1]
+                    Desk(scratch), path, filename=upload.filename, width=FRAME[0], height=FRAME[1]
                 )
             except PipelineError as error:
                 log.info("an upload was refused", upload=upload_id, code=error.code, error=error.message)

@@ -46,15 +46,15 @@ def _host_port(url: str) -> str:
     return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
-def _context(*, craft: Any = None) -> Context:
-    return Context(http=http_client(), settings=get_settings(), craft=craft)
+def _context(**more: Any) -> Context:
+    return Context(http=http_client(), settings=get_settings(), **more)
 
 
-def _open(slug: str, kind: str, *, craft: Any = None) -> Any:
+def _open(slug: str, kind: str, **more: Any) -> Any:
     adapter = PROVIDERS.get(slug, kind)
     if reason := adapter.enabled(get_settings()):
         raise Misconfigured(f"The provider {slug} is off: {reason}")
-    return adapter(_context(craft=craft))
+    return adapter(_context(**more))
 
 
 def open_writer(slug: str) -> ScriptWriter:
@@ -71,8 +71,11 @@ def open_speech(slug: str) -> SpeechProvider:
     return cast(SpeechProvider, _open(slug, "speech"))
 
 
-def open_video(slug: str, *, craft: Craft | None = None) -> VideoProvider:
-    return cast(VideoProvider, _open(slug, "video", craft=craft))
+def open_video(
+    slug: str, *, craft: Craft | None = None, model: str | None = None, endpoint: str | None = None
+) -> VideoProvider:
+    """Open a video provider; `model` and `endpoint` as frozen on a submission, else as the settings say."""
+    return cast(VideoProvider, _open(slug, "video", craft=craft, model=model, endpoint=endpoint))
 
 
 def open_source(slug: str) -> Source:

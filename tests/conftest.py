@@ -25,6 +25,7 @@ from sqlalchemy.engine import make_url
 from app.commands.database import drop_database
 from core import embedded
 from core.settings import ROOT, Settings, get_settings
+from tests.simulated import Vendors
 from tests.stack import Stack
 
 TEMPLATE = "callsheet_template"
@@ -140,7 +141,16 @@ def settings(monkeypatch, tmp_path, database_url, redis_url, servers) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def running_stack(servers, template_database) -> Iterator[Stack]:
+def vendors(tmp_path_factory) -> Iterator[Vendors]:
+    """The simulated vendors that the running stack buys from."""
+    simulated = Vendors(tmp_path_factory.mktemp("vendors"), task_seconds=1.0, hang_seconds=45.0)
+    simulated.start()
+    yield simulated
+    simulated.stop()
+
+
+@pytest.fixture(scope="session")
+def running_stack(servers, template_database, vendors) -> Iterator[Stack]:
     """Real workers and beat as processes, against a database of their own; stopped at the end."""
     name = f"callsheet_stack_{next(_numbers)}"
     _create_database(servers.database_url, name, template=template_database)
@@ -154,6 +164,9 @@ def running_stack(servers, template_database) -> Iterator[Stack]:
         "STEP_LEASE_SECONDS": "5",
         "SWEEP_SECONDS": "1",
         "OFFLINE": "true",
+        "POLL_SECONDS": "0.5",
+        "LOOKUP_GRACE_SECONDS": "3",
+        **vendors.environment,
         "FOLDER_SOURCES": str(folder / "footage"),
     }
     (folder / "footage").mkdir()

@@ -204,7 +204,15 @@ def test_every_address_in_the_documents_is_one_of_the_api(settings):
 def _enums() -> list[type[StrEnum]]:
     modules: list[ModuleType] = [
         importlib.import_module(name)
-        for name in ("db.assets", "db.identity", "db.money", "db.review", "db.work", "core.licences")
+        for name in (
+            "db.assets",
+            "db.identity",
+            "db.money",
+            "db.review",
+            "db.submissions",
+            "db.work",
+            "core.licences",
+        )
     ]
     return sorted(
         {

@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields, validate
 
 from app.paging import PageArgs
 from app.schemas.base import In, Out, currency, micros, page_of
+from app.schemas.submissions import SubmissionOut
 from core.briefs import FILM_PHASES, GATES, PARAMS, load_params
 from db.work import JobKind, JobState
 
@@ -170,9 +171,10 @@ class JobItemOut(Out):
 
 
 class JobOut(JobItemOut):
-    """A job with its steps."""
+    """A job with its steps, and with what vendors may still answer."""
 
     steps = fields.List(fields.Nested(StepOut), required=True)
+    submissions = fields.List(fields.Nested(SubmissionOut), required=True)
 
 
 class EventOut(Out):

@@ -1191,12 +1191,14 @@ def upgrade() -> None:
             "state",
             sa.Enum(
                 "intended",
+                "sending",
+                "unconfirmed",
                 "submitted",
                 "running",
+                "answered",
                 "succeeded",
                 "failed",
                 "cancelled",
-                "unconfirmed",
                 name="state",
                 native_enum=False,
                 create_constraint=True,
@@ -1205,8 +1207,12 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("vendor_id", sa.String(length=300), nullable=True),
+        sa.Column("sends", sa.Integer(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_poll_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("polls", sa.Integer(), nullable=False),
+        sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("given_up_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("quote", sa.BigInteger(), nullable=False),
         sa.Column("actual_cost", sa.BigInteger(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=False),
@@ -1219,7 +1225,7 @@ def upgrade() -> None:
         sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state NOT IN ('submitted', 'running', 'succeeded') OR vendor_id IS NOT NULL",
+            "state NOT IN ('submitted', 'running', 'answered', 'succeeded') OR vendor_id IS NOT NULL",
             name=op.f("ck_submissions_accepted_has_vendor_id"),
         ),
         sa.ForeignKeyConstraint(
@@ -1243,19 +1249,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_submissions")),
         sa.UniqueConstraint("client_token", name=op.f("uq_submissions_client_token")),
     )
+    op.create_index(op.f("ix_submissions_job_id"), "submissions", ["job_id"], unique=False)
+    op.create_index(
+        op.f("ix_submissions_workspace_id_id"), "submissions", ["workspace_id", "id"], unique=False
+    )
     op.create_index(
         "ix_submissions_due",
         "submissions",
         ["next_poll_at"],
         unique=False,
-        postgresql_where=sa.text("state IN ('submitted', 'running')"),
+        postgresql_where=sa.text(
+            "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered')"
+        ),
     )
     op.create_index(
         "uq_submissions_open",
         "submissions",
         ["shot_id", "purpose", "input_hash"],
         unique=True,
-        postgresql_where=sa.text("state IN ('intended', 'submitted', 'running', 'unconfirmed')"),
+        postgresql_where=sa.text(
+            "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered')"
+        ),
     )
     op.create_index(
         "uq_submissions_vendor_id",
@@ -1300,13 +1314,19 @@ def downgrade() -> None:
     op.drop_index(
         "uq_submissions_open",
         table_name="submissions",
-        postgresql_where=sa.text("state IN ('intended', 'submitted', 'running', 'unconfirmed')"),
+        postgresql_where=sa.text(
+            "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered')"
+        ),
     )
     op.drop_index(
         "ix_submissions_due",
         table_name="submissions",
-        postgresql_where=sa.text("state IN ('submitted', 'running')"),
+        postgresql_where=sa.text(
+            "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered')"
+        ),
     )
+    op.drop_index(op.f("ix_submissions_workspace_id_id"), table_name="submissions")
+    op.drop_index(op.f("ix_submissions_job_id"), table_name="submissions")
     op.drop_table("submissions")
     op.drop_index(op.f("ix_derivations_step_id"), table_name="derivations")
     op.drop_index(op.f("ix_derivations_parent_rendition_id"), table_name="derivations")

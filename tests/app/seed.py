@@ -20,6 +20,7 @@ from db.assets import (
 )
 from db.review import Gate
 from db.session import transaction
+from db.submissions import Submission, SubmissionState
 from services import approvals, films, jobs, uploads
 from services.accounts import create_key
 from services.renditions import StoredFile, add_rendition, keep_blob
@@ -68,6 +69,20 @@ def seed_house(house) -> dict[str, UUID | int | str]:
             source_asset_id=None,
             input_hash="00" * 32,
         )
+        submission = Submission(
+            workspace_id=house.workspace_id,
+            job_id=job.id,
+            shot_id=shot.id,
+            purpose="shot",
+            provider="kling",
+            model="kling-3.0",
+            request={},
+            input_hash="00" * 32,
+            client_token=job.id.hex,
+            state=SubmissionState.UNCONFIRMED,
+            deadline_at=job.created_at,
+        )
+        session.add(submission)
         approval = approvals.ask(session, job, Gate.SCRIPT, ttl_hours=1)
         clip = Clip(workspace_id=house.workspace_id, name="moon.mp4", sha256=sha)
         collection = Collection(workspace_id=house.workspace_id, name="Skies")
@@ -112,6 +127,7 @@ def seed_house(house) -> dict[str, UUID | int | str]:
             "shot_id": shot.id,
             "take_id": take.id,
             "approval_id": approval.id,
+            "submission_id": submission.id,
             "asset_id": clip.id,
             "collection_id": collection.id,
             "rendition_id": rendition.id,

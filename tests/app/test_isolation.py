@@ -18,6 +18,7 @@ BODIES = {
     "/api/v1/shots/<uuid:shot_id>/select-take": {"take_id": "{take_id}"},
     "/api/v1/shots/<uuid:shot_id>/takes": {"asset_id": "{asset_id}"},
     "/api/v1/approvals/<uuid:approval_id>/respond": {"verb": "approve"},
+    "/api/v1/submissions/<uuid:submission_id>/resolve": {"outcome": "abandoned"},
 }
 
 

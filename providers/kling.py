@@ -1,0 +1,312 @@
+"""Make takes with Kling, by its new standard API.
+
+Vendor: https://kling.ai/document-api (authentication, error codes, callbacks, concurrency, video 3.0);
+read 2026-11. Host: api-singapore.klingai.com, in mainland China api-beijing.klingai.com.
+Auth: `Authorization: Bearer <API key>`; the older keys that sign a JWT are refused here.
+Call: POST /text-to-video/{model}, then GET /tasks?task_ids=a,b; `external_task_id` is ours, unique per
+account, and finds a task whose answer was lost (GET /tasks?external_task_ids=x). What a repeated one is
+answered with is not documented: it is read as "look it up".
+Limits: tasks in work at once, per model and resource pack (429 1303); prompts of 3072 characters; no
+cancelling; no limit of ids in one poll is told, 100 keep the address short. Results are kept for 30 days.
+Billing: per second of film, when a task succeeds; one unit is 0.14 USD. Prices stand in `kling.toml`.
+Quirks: `code: 0` only says that the call worked; 429 with 1100 to 1102 or 1304 is final; `multi_shot` is on
+unless switched off; Turbo knows no `audio`; the field sent as `external_task_id` comes back as `external_id`.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from core.answers import Answer as HttpAnswer
+from core.answers import raise_for
+from core.errors import (
+    Misconfigured,
+    Moderated,
+    Permanent,
+    PipelineError,
+    Rejected,
+    Retryable,
+    Unconfirmed,
+)
+from core.redact import redact
+from core.settings import Settings
+from providers.base import Answer, Context, Quote, Submitted, VideoRequest, VideoState
+
+_STATES = {
+    "submitted": VideoState.RUNNING,
+    "processing": VideoState.RUNNING,
+    "succeeded": VideoState.SUCCEEDED,
+    "succeed": VideoState.SUCCEEDED,  # the older API's word
+    "failed": VideoState.FAILED,
+}
+_STATUSES = tuple(range(400, 600))
+_ACCOUNT = {1000, 1001, 1002, 1003, 1004, 1100, 1101, 1102, 1103, 1304}
+_CONTENT = {1300, 1301}
+_LATER = {1302, 1303}
+_PROMPT_LIMIT = 3072
+_ASPECTS = {"16:9": 16 / 9, "9:16": 9 / 16, "1:1": 1.0}
+_UNIT = 140_000
+_MAX_BYTES = 2 << 30
+_GONE = ("http_403", "http_404", "http_410")
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[str, dict[str, Any]]:
+    table: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    models: dict[str, dict[str, Any]] = table["models"]
+    return {name: {**facts, "checked_on": table["checked_on"]} for name, facts in models.items()}
+
+
+class Kling:
+    slug: ClassVar[str] = "kling"
+    kind: ClassVar[Literal["video"]] = "video"
+    local: ClassVar[bool] = False
+    models: ClassVar[tuple[str, ...]] = tuple(_table())
+    batch: ClassVar[int] = 100
+    can_look_up: ClassVar[bool] = True
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings
+        self._http = context.http
+        self.model = context.model or settings.kling_model
+        self.endpoint = (context.endpoint or settings.kling_url).rstrip("/")
+        key = settings.kling_api_key
+        self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+
+    @classmethod
+    def enabled(cls, settings: Settings) -> str | None:
+        if settings.kling_api_key is None:
+            return "Set KLING_API_KEY."
+        if settings.kling_model not in cls.models:
+            return f"KLING_MODEL must be one of: {', '.join(cls.models)}."
+        return None
+
+    def quote(self, request: VideoRequest) -> Quote:
+        facts = _facts(self.model)
+        _prompt(request)
+        seconds, resolution = _seconds(request, facts), _resolution(request, facts)
+        if facts.get("unpriced"):
+            return Quote(0, basis=f"{self.model}: the vendor has published no price", known=False)
+        price: int = facts["per_second"][resolution]
+        return Quote(
+            price * seconds,
+            basis=f"{self.model}, {seconds} s at {resolution}: {price} micro-USD a second, list price of "
+            f"{facts['checked_on']}",
+        )
+
+    def submit(self, request: VideoRequest, client_token: str) -> Submitted:
+        answer = self._http.post(
+            f"{self.endpoint}/text-to-video/{self.model}",
+            json_body=_body(self.model, request, client_token),
+            headers=self._headers,
+            expect=_STATUSES,
+        )
+        if answer.status >= 400:
+            raise _refusal(answer, write=True)
+        try:
+            body = answer.json()
+        except Permanent as error:
+            raise Unconfirmed(error.message) from None
+        data = body.get("data") if isinstance(body, dict) else None
+        if isinstance(body, dict) and body.get("code") not in (0, None):
+            raise _refusal(answer, write=True)
+        if not isinstance(data, dict) or not data.get("id"):
+            raise Unconfirmed(f"Kling's answer names no task: {answer.excerpt()}")
+        return Submitted(str(data["id"]), data)
+
+    def poll(self, vendor_ids: Sequence[str]) -> list[Answer]:
+        """A task that is not listed may be too young to be: it counts as running."""
+        found = {task["id"]: task for task in self._tasks("task_ids", vendor_ids)}
+        return [
+            _read(found[vendor_id])
+            if vendor_id in found
+            else Answer(vendor_id, VideoState.RUNNING, error="Kling does not list this task.")
+            for vendor_id in vendor_ids
+        ]
+
+    def lookup(self, client_token: str) -> Answer | None:
+        tasks = self._tasks("external_task_ids", [client_token])
+        return next(
+            (_read(task) for task in tasks if task.get("external_id", client_token) == client_token), None
+        )
+
+    def fetch(self, answer: Answer, out: Path) -> None:
+        """Download the film. A link that leads nowhere may have expired: ask for the task once more."""
+        url = next((o["url"] for o in _outputs(answer.raw) if o.get("url")), None)
+        if url is None:
+            raise Retryable("Kling says it is made and names no file.", code="no_result")
+        try:
+            self._http.download(str(url), out, _MAX_BYTES)
+        except Permanent as error:
+            if error.code in _GONE:
+                raise Retryable(f"The result is not there: {error.message}", code="result_missing") from None
+            raise
+
+    def cancel(self, vendor_id: str) -> bool:  # noqa: ARG002 - the vendor has no such call
+        return False
+
+    def parse_callback(self, headers: Mapping[str, str], body: bytes) -> list[Answer]:  # noqa: ARG002
+        raise Rejected("Kling's callbacks are not taken: takes are polled.")
+
+    def _tasks(self, kind: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        answer = self._http.get(
+            f"{self.endpoint}/tasks", params={kind: ",".join(ids)}, headers=self._headers, expect=_STATUSES
+        )
+        body = answer.json() if answer.status < 400 else None
+        if not isinstance(body, dict) or body.get("code") not in (0, None):
+            raise _refusal(answer, write=False)
+        data = body.get("data")
+        tasks = data if isinstance(data, list) else [data]
+        return [
+            {**task, "id": str(task["id"])} for task in tasks if isinstance(task, dict) and task.get("id")
+        ]
+
+
+def _facts(model: str) -> dict[str, Any]:
+    facts = _table().get(model)
+    if facts is None:
+        raise Misconfigured(
+            f"Kling has no model {model!r} here: KLING_MODEL is one of {', '.join(_table())}."
+        )
+    return facts
+
+
+def _seconds(request: VideoRequest, facts: dict[str, Any]) -> int:
+    """The shortest film the model makes that fills the shot."""
+    needed = request.frames / request.fps
+    durations: list[int] = facts["durations"]
+    for seconds in durations:
+        if seconds >= math.floor(needed * 10) / 10:  # a tenth too short is a frame held a little longer
+            return seconds
+    raise Rejected(
+        f"Kling's model makes {durations[0]} to {durations[-1]} s; the shot takes {needed:.1f} s.",
+        code="too_long",
+        field="frames",
+    )
+
+
+def _resolution(request: VideoRequest, facts: dict[str, Any]) -> str:
+    short = min(request.width, request.height)
+    wanted = "720p" if short <= 720 else "1080p" if short <= 1080 else "4k"
+    return wanted if wanted in facts["per_second"] else list(facts["per_second"])[-1]
+
+
+def _prompt(request: VideoRequest) -> str:
+    """What is asked for in words; the camera's move has no field of its own."""
+    if request.image is not None or request.clip is not None:
+        raise Rejected("Kling is asked with words only here; a picture is shown by another provider.")
+    prompt = request.prompt.strip()
+    if not prompt:
+        raise Rejected("Kling needs words to go by.", field="prompt")
+    if request.move not in (None, "auto"):
+        prompt = f"{prompt.rstrip('.')}. Camera: {request.move}."
+    if len(prompt) > _PROMPT_LIMIT:
+        raise Rejected(
+            f"Kling takes prompts of at most {_PROMPT_LIMIT} characters; this one has {len(prompt)}.",
+            field="prompt",
+        )
+    return prompt
+
+
+def _body(model: str, request: VideoRequest, client_token: str) -> dict[str, Any]:
+    facts = _facts(model)
+    ratio = math.log(request.width / request.height)
+    settings: dict[str, Any] = {
+        "multi_shot": False,
+        "resolution": _resolution(request, facts),
+        "aspect_ratio": min(_ASPECTS, key=lambda name: abs(math.log(_ASPECTS[name]) - ratio)),
+        "duration": _seconds(request, facts),
+    }
+    if not model.endswith("3.0-turbo"):
+        settings["audio"] = "off"
+    return {"prompt": _prompt(request), "settings": settings, "options": {"external_task_id": client_token}}
+
+
+def _read(task: dict[str, Any]) -> Answer:
+    state = _STATES.get(str(task.get("status")), VideoState.RUNNING)
+    message = str(task.get("message") or "").strip()
+    return Answer(
+        task["id"],
+        state,
+        error=redact(message)[:500] or "Kling says failed, and not why."
+        if state is VideoState.FAILED
+        else None,
+        raw=task,
+        cost=_cost(task) if state is VideoState.SUCCEEDED else None,
+    )
+
+
+def _cost(task: dict[str, Any]) -> int | None:
+    """What was charged in micro-USD: the list price where it is told, else the units."""
+    lines = task.get("billing")
+    if not isinstance(lines, list) or not lines:
+        return None
+    total = 0.0
+    for line in lines:
+        try:
+            price, units = line.get("list_price"), line.get("amount")
+            total += float(price) * 1_000_000 if price not in (None, "") else float(units) * _UNIT
+        except (AttributeError, TypeError, ValueError):
+            return None
+    return round(total)
+
+
+def _outputs(task: Any) -> list[dict[str, Any]]:
+    outputs = task.get("outputs") if isinstance(task, dict) else None
+    found = [o for o in outputs or [] if isinstance(o, dict)]
+    return [o for o in found if o.get("type", "video") == "video"]
+
+
+def _refusal(answer: HttpAnswer, *, write: bool) -> PipelineError:
+    """Sort a refusal by the code in its body, else by its status."""
+    code, message = _said(answer)
+    status = answer.status
+    what = f"Kling answered {status}{f' ({code})' if code else ''}: {message}"
+    ours = f"kling_{code}" if code else f"http_{status}"
+    if code in _ACCOUNT or (code is None and status in (401, 402, 403)):
+        return Misconfigured(f"{what} Check the account and KLING_API_KEY.", code=ours)
+    if code in _CONTENT:
+        return Moderated(what, code="moderated", field="prompt")
+    if code in _LATER or status == 429:
+        return Retryable(what, retry_after=_wait(answer), code="throttled")
+    if code in (1202, 1203) or status == 404:
+        return Misconfigured(f"{what} Check KLING_MODEL and KLING_URL.", code=ours)
+    if write and "external_task_id" in message:
+        return Unconfirmed(f"{what} A task of this name may be there already.")
+    if code in (1200, 1201) or status in (400, 422):
+        return Rejected(what, code=ours)
+    if status >= 500 or status == 408 or (code or 0) >= 5000:
+        if write:
+            return Unconfirmed(f"{what} Nobody knows whether it was accepted.")
+        return Retryable(what, retry_after=_wait(answer), code=ours)
+    if status < 400:
+        return Unconfirmed(what) if write else Retryable(what, code="bad_answer")
+    return Permanent(what, code=ours)
+
+
+def _said(answer: HttpAnswer) -> tuple[int | None, str]:
+    try:
+        body = answer.json()
+    except Permanent:
+        return None, answer.excerpt()
+    if not isinstance(body, dict):
+        return None, answer.excerpt()
+    code = str(body.get("code", ""))
+    return int(code) if code.isdigit() and code != "0" else None, redact(str(body.get("message", "")))[:300]
+
+
+def _wait(answer: HttpAnswer) -> float | None:
+    try:
+        # core reads the header in both its forms.
+        raise_for(HttpAnswer(429, answer.headers, answer.body, answer.url), (), write=False)
+    except Retryable as error:
+        return error.retry_after
+    return None
+
+
+ADAPTER = Kling

@@ -1,0 +1,266 @@
+"""What of the submissions is due: claimed in batches with SKIP LOCKED, asked about with no transaction open.
+
+`next_poll_at` is both the time of the next question and, while one is being asked, the lease: a poller
+that dies costs one lease. Two pollers at once divide the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, case, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from db.submissions import OPEN_SUBMISSION, Submission, SubmissionState
+from db.work import ENDED_JOB, Job, JobState, Step, StepState, WaitsFor
+from services.submissions import (
+    AT_VENDOR,
+    MESSAGE_SECONDS,
+    WIRE_SECONDS,
+    announce,
+    asked_for,
+    close,
+    in_seconds,
+    lock_submission,
+)
+
+POLL_LEASE = 90.0
+LONGEST_INTERVAL = 60.0
+SHARE_OF_AGE = 0.1
+"""A take is asked about again after a tenth of the time it has taken so far."""
+LATE_HOURS = 24
+"""How long what nobody waits for any more is still asked about and fetched."""
+_UNKNOWN = (SubmissionState.SENDING, SubmissionState.UNCONFIRMED)
+
+
+@dataclass(frozen=True)
+class Due:
+    """One submission to ask about; everything that asking needs is frozen here."""
+
+    id: UUID
+    job_id: UUID
+    provider: str
+    model: str
+    endpoint: str
+    vendor_id: str | None
+    client_token: str
+    certain: bool
+    """Sent so long ago that a vendor which does not find it did not accept it."""
+
+
+def vendors_to_ask(session: Session) -> list[tuple[str, str]]:
+    """Provider and endpoint wherever a take should be asked about now."""
+    rows = session.execute(
+        select(Submission.provider, Submission.endpoint).where(_due(*AT_VENDOR)).distinct()
+    )
+    return [(row.provider, row.endpoint) for row in rows]
+
+
+def claim_polls(
+    session: Session, provider: str, endpoint: str, *, limit: int, ahead: float = 0.0
+) -> list[Due]:
+    """Take up to `limit` takes of one vendor to ask about, the longest due first.
+
+    Those due within `ahead` seconds come along: one call is one call.
+    """
+    return _claim(
+        session,
+        Submission.state.in_(AT_VENDOR),
+        Submission.next_poll_at <= in_seconds(ahead),
+        Submission.provider == provider,
+        Submission.endpoint == endpoint,
+        limit=limit,
+        lease=POLL_LEASE,
+    )
+
+
+def claim_lookups(session: Session, *, grace: float, limit: int = 50) -> list[Due]:
+    """Take submissions of which nobody knows whether the vendor accepted them.
+
+    A sender may still be on the wire with one: it is certain only after the longest such wait.
+    """
+    return _claim(session, _due(*_UNKNOWN), limit=limit, lease=POLL_LEASE, grace=grace)
+
+
+def claim_late(session: Session, *, limit: int = 20) -> list[Due]:
+    """Take what was made and paid for a job that waits no longer, to be fetched all the same."""
+    late = Submission.given_up_at.is_not(None) | (
+        select(Job.id).where(Job.id == Submission.job_id, Job.state.in_(ENDED_JOB)).exists()
+    )
+    return _claim(session, _due(SubmissionState.ANSWERED), late, limit=limit, lease=600.0)
+
+
+def claim_unsent(session: Session, *, limit: int = 200) -> list[Due]:
+    """Take intended submissions whose time has come and whose message was lost, or that were held back."""
+    return _claim(
+        session,
+        _due(SubmissionState.INTENDED),
+        Submission.deadline_at.is_not(None),
+        limit=limit,
+        lease=MESSAGE_SECONDS,
+    )
+
+
+def note_running(session: Session, ids: Sequence[UUID], *, shortest: float) -> None:
+    """The vendor is still at it: ask again after a tenth of its age, within bounds, spread by a fifth."""
+    age = func.extract("epoch", func.now() - Submission.submitted_at)
+    wait: Any = func.greatest(shortest, func.least(LONGEST_INTERVAL, age * SHARE_OF_AGE))
+    wait = case((Submission.given_up_at.is_not(None), 600.0), else_=wait) * (0.8 + 0.4 * func.random())
+    session.execute(
+        update(Submission)
+        .where(Submission.id.in_(ids), Submission.state.in_(AT_VENDOR))
+        .values(
+            state=SubmissionState.RUNNING,
+            next_poll_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def put_off(session: Session, ids: Sequence[UUID], *, seconds: float) -> None:
+    """Ask about these later: the vendor did not answer, or wants to be left alone."""
+    session.execute(
+        update(Submission)
+        .where(Submission.id.in_(ids), Submission.state.in_(OPEN_SUBMISSION))
+        .values(next_poll_at=in_seconds(seconds) + func.random() * timedelta(seconds=seconds * 0.2))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def send_again(session: Session, submission_id: UUID) -> None:
+    """The vendor certainly never accepted it: it may go out once more, under the same token."""
+    row = lock_submission(session, submission_id)
+    if row is not None and row.state in _UNKNOWN:
+        row.state = SubmissionState.INTENDED
+        row.next_poll_at = in_seconds(0)
+        announce(session, row, "not_accepted")
+
+
+def give_up_overdue(session: Session, *, limit: int = 100) -> set[UUID]:
+    """Have jobs wait no longer for takes past their deadline; returns the jobs.
+
+    What was never sent is let go. What the vendor has may still be made and charged: it is asked about on,
+    its hold stays, and its take is kept when it comes.
+    """
+    overdue = session.execute(
+        select(Submission.id)
+        .where(
+            Submission.state.in_((SubmissionState.INTENDED, *_UNKNOWN, *AT_VENDOR)),
+            Submission.deadline_at < func.now(),
+            Submission.given_up_at.is_(None),
+            (Submission.state != SubmissionState.UNCONFIRMED) | Submission.next_poll_at.is_not(None),
+        )
+        .limit(limit)
+    ).scalars()
+    jobs = set()
+    for submission_id in overdue:
+        row = lock_submission(session, submission_id)
+        if row is None or row.given_up_at is not None or row.state not in OPEN_SUBMISSION:
+            continue
+        jobs.add(row.job_id)
+        if row.state is SubmissionState.INTENDED:
+            close(
+                session, row, SubmissionState.FAILED, "too_slow", row.error_message or "It was never taken."
+            )
+        else:
+            row.given_up_at = func.now()
+            announce(session, row, "given_up", message="The provider did not answer in time.")
+    return jobs
+
+
+def end_hopeless(session: Session, *, limit: int = 100) -> None:
+    """Close what a vendor never answered, or whose file could not be had, a day after anybody wanted it."""
+    old = func.now() - timedelta(hours=LATE_HOURS)
+    unfetched = Submission.state == SubmissionState.ANSWERED
+    ids = session.scalars(
+        select(Submission.id)
+        .join(Job, Job.id == Submission.job_id)
+        .where(
+            Submission.state.in_((*_UNKNOWN, *AT_VENDOR, SubmissionState.ANSWERED)),
+            (Submission.given_up_at < old) | (unfetched & (Job.finished_at < old)),
+        )
+        .limit(limit)
+    ).all()
+    for submission_id in ids:
+        row = lock_submission(session, submission_id)
+        if row is not None and row.state in OPEN_SUBMISSION:
+            close(session, row, SubmissionState.FAILED, "never_answered", "No take came of it within a day.")
+
+
+def jobs_to_advance(session: Session, *, limit: int = 100) -> list[UUID]:
+    """Jobs that wait for a provider although it has answered.
+
+    Whoever wrote the answer down died before it could say so.
+    """
+    answered = (
+        select(Submission.id)
+        .join(Step, Step.id == Submission.step_id)
+        .where(
+            Submission.job_id == Job.id,
+            Step.state == StepState.SUCCEEDED,
+            asked_for(),
+            Submission.state.not_in(
+                (*AT_VENDOR, *_UNKNOWN, SubmissionState.INTENDED, SubmissionState.SUCCEEDED)
+            )
+            | Submission.given_up_at.is_not(None),
+        )
+        .exists()
+    )
+    expected = (
+        select(Submission.id)
+        .where(Submission.job_id == Job.id, Submission.state.in_(OPEN_SUBMISSION))
+        .where(Submission.given_up_at.is_(None))
+        .exists()
+    )
+    return list(
+        session.scalars(
+            select(Job.id)
+            .where(
+                Job.state == JobState.WAITING,
+                Job.waits_for == WaitsFor.PROVIDER,
+                Job.advanced_at < in_seconds(-3),
+                or_(answered, ~expected),
+            )
+            .limit(limit)
+        )
+    )
+
+
+def _due(*states: SubmissionState) -> ColumnElement[bool]:
+    return Submission.state.in_(states) & (Submission.next_poll_at <= func.now())
+
+
+def _claim(
+    session: Session, *conditions: ColumnElement[bool], limit: int, lease: float, grace: float = 0.0
+) -> list[Due]:
+    """Take rows and put their next time off by the lease; the rows are read back as they were sent."""
+    mine = (
+        select(Submission.id)
+        .where(*conditions)
+        .order_by(Submission.next_poll_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("mine")
+    )
+    patience: Any = case((Submission.state == SubmissionState.SENDING, max(grace, WIRE_SECONDS)), else_=grace)
+    rows = session.execute(
+        update(Submission)
+        .where(Submission.id == mine.c.id)
+        .values(next_poll_at=in_seconds(lease), polls=Submission.polls + 1)
+        .returning(
+            Submission.id,
+            Submission.job_id,
+            Submission.provider,
+            Submission.model,
+            Submission.endpoint,
+            Submission.vendor_id,
+            Submission.client_token,
+            (func.now() - Submission.sent_at > func.make_interval(0, 0, 0, 0, 0, 0, patience)),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return [Due(*tuple[Any, ...](row)) for row in rows]

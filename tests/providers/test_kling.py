@@ -1,0 +1,307 @@
+"""Kling's adapter against the simulated vendor on a real socket, with every way it can go wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import requests
+from werkzeug.serving import make_server
+
+from core.errors import Misconfigured, Moderated, Permanent, PipelineError, Rejected, Retryable, Unconfirmed
+from core.http import HttpClient
+from core.settings import Settings
+from media.probe import probe
+from providers.base import Answer, Context, VideoRequest, VideoState
+from providers.kling import Kling
+from simulator.app import create_app
+from simulator.kling import Temper
+from tests.loopback import Loopback, Reply
+
+KEY = "sk-kling-secret-0123456789"
+ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, frames=96)
+
+
+class Vendor:
+    """The simulator on a port of its own, and an adapter that speaks to it."""
+
+    def __init__(self, folder, **temper) -> None:
+        wanted = {"task_seconds": 0.0, "hang_seconds": 3.0, **temper}
+        self._server = make_server("127.0.0.1", 0, create_app(folder, Temper(**wanted)), threaded=True)
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def adapter(self, *, key=KEY, model=None, **client) -> Kling:
+        wanted = {"retry_for": 0, "sleep": lambda _: None, "timeout": (1, 1), **client}
+        http = HttpClient(allow=[f"127.0.0.1:{self.port}"], **wanted)
+        return Kling(Context(http, Settings(kling_api_key=key, kling_url=self.url), model=model))
+
+    def bill(self):
+        return requests.get(f"{self.url}/_bill", timeout=5).json()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def vendor(tmp_path):
+    vendor = Vendor(tmp_path)
+    yield vendor
+    vendor.close()
+
+
+def asking(words: str, **more) -> VideoRequest:
+    return replace(ASK, prompt=words, **more)
+
+
+def test_a_take_is_ordered_polled_and_brought_home_at_the_price_quoted(vendor, tmp_path):
+    kling = vendor.adapter()
+    sent = kling.submit(ASK, "token-1")
+    [answer] = kling.poll([sent.vendor_id])
+    assert answer.state is VideoState.SUCCEEDED
+    assert answer.cost == kling.quote(ASK).amount == 4 * 84_000 == vendor.bill()["total"]
+    kling.fetch(answer, tmp_path / "take.mp4")
+    seen = probe(tmp_path / "take.mp4")
+    assert (seen.kind, seen.width, seen.height, round(seen.duration)) == ("clip", 1280, 720, 4)
+
+
+def test_many_takes_are_polled_with_one_call_and_in_the_order_asked(vendor):
+    kling = vendor.adapter()
+    ids = [kling.submit(ASK, f"token-{n}").vendor_id for n in range(7)]
+    wanted = [*reversed(ids), "999"]
+    answers = kling.poll(wanted)
+    assert [answer.vendor_id for answer in answers] == wanted
+    assert {a.state for a in answers[:-1]} == {VideoState.SUCCEEDED}
+    assert answers[-1].state is VideoState.RUNNING, "a task that is not listed may be too young"
+    assert vendor.bill()["calls"]["polls"] == 1
+
+
+@pytest.mark.parametrize("fault", ["hang-after", "reset-after", "down-after", "garbage-after"])
+def test_a_submit_that_was_accepted_and_not_answered_is_unconfirmed_and_found_by_its_token(vendor, fault):
+    kling = vendor.adapter()
+    with pytest.raises(Unconfirmed):
+        kling.submit(asking(f"fault-{fault}"), "token-1")
+    found = kling.lookup("token-1")
+    assert found is not None
+    assert found.vendor_id == vendor.bill()["tasks"][0]["vendor_id"]
+    assert len(vendor.bill()["tasks"]) == 1
+
+
+@pytest.mark.parametrize("fault", ["hang-before", "reset-before", "down-before"])
+def test_a_submit_that_was_not_accepted_reads_the_same_and_is_not_found(vendor, fault):
+    kling = vendor.adapter()
+    with pytest.raises(Unconfirmed):
+        kling.submit(asking(f"fault-{fault}"), "token-1")
+    assert kling.lookup("token-1") is None
+    assert kling.submit(asking(f"fault-{fault}"), "token-1").vendor_id
+    assert len(vendor.bill()["tasks"]) == 1
+
+
+def test_a_token_that_the_vendor_has_already_is_looked_up_not_bought_again(vendor):
+    kling = vendor.adapter()
+    sent = kling.submit(ASK, "token-1")
+    with pytest.raises(Unconfirmed, match="may be there already"):
+        kling.submit(ASK, "token-1")
+    assert kling.lookup("token-1").vendor_id == sent.vendor_id
+    assert len(vendor.bill()["tasks"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "code", "wait"),
+    [
+        ("throttled", Retryable, "throttled", None),
+        ("throttled-wait", Retryable, "throttled", 1.0),
+        ("busy", Retryable, "throttled", None),
+        ("broke", Misconfigured, "kling_1101", None),
+        ("used-up", Misconfigured, "kling_1102", None),
+        ("moderated", Moderated, "moderated", None),
+    ],
+)
+def test_a_refusal_is_sorted_by_its_code_not_by_its_status(vendor, fault, error, code, wait):
+    with pytest.raises(error) as caught:
+        vendor.adapter().submit(asking(f"fault-{fault}"), "token-1")
+    assert type(caught.value) is error
+    assert caught.value.code == code
+    assert getattr(caught.value, "retry_after", None) == wait
+    assert vendor.bill()["tasks"] == []
+
+
+def test_a_key_the_vendor_does_not_know_names_the_setting_and_not_the_key(vendor):
+    with pytest.raises(Misconfigured, match="KLING_API_KEY") as caught:
+        vendor.adapter(key="wrong").submit(ASK, "token-1")
+    assert caught.value.code == "kling_1002"
+    with pytest.raises(Misconfigured):
+        vendor.adapter(key="wrong").poll(["1"])
+
+
+def test_a_vendor_that_is_not_there_took_nothing(vendor):
+    kling = vendor.adapter()
+    vendor.close()
+    with pytest.raises(Retryable):
+        kling.submit(ASK, "token-1")
+
+
+def test_an_unknown_status_means_still_running_and_a_failure_says_why(tmp_path):
+    vendor = Vendor(tmp_path, task_seconds=60)
+    try:
+        kling = vendor.adapter()
+        odd = kling.submit(asking("fault-odd"), "token-1")
+        [answer] = kling.poll([odd.vendor_id])
+        assert answer.raw["status"] == "reviewing"
+        assert answer.state is VideoState.RUNNING
+    finally:
+        vendor.close()
+
+
+def test_a_failed_task_is_told_with_the_vendors_words_and_costs_nothing(vendor):
+    kling = vendor.adapter()
+    sent = kling.submit(asking("fault-failed"), "token-1")
+    [answer] = kling.poll([sent.vendor_id])
+    assert (answer.state, answer.error) == (VideoState.FAILED, "Failure to pass the risk control system")
+    assert answer.cost is None
+    assert vendor.bill()["total"] == 0
+
+
+@pytest.mark.parametrize("fault", ["missing-once", "truncated-once"])
+def test_a_result_that_cannot_be_had_may_be_had_later_and_no_half_file_is_left(vendor, tmp_path, fault):
+    kling = vendor.adapter()
+    [answer] = kling.poll([kling.submit(asking(f"fault-{fault}"), "token-1").vendor_id])
+    with pytest.raises(Retryable):
+        kling.fetch(answer, tmp_path / "take.mp4")
+    assert list(tmp_path.glob("*take*")) == []
+    kling.fetch(answer, tmp_path / "take.mp4")
+    assert probe(tmp_path / "take.mp4").kind == "clip"
+
+
+def test_a_result_link_that_leads_into_a_private_network_is_not_followed(vendor, tmp_path):
+    answer = Answer(
+        "1", VideoState.SUCCEEDED, raw={"outputs": [{"type": "video", "url": "http://127.0.0.1:1/x"}]}
+    )
+    with pytest.raises(Permanent) as caught:
+        vendor.adapter().fetch(answer, tmp_path / "take.mp4")
+    assert caught.value.code == "address_refused"
+
+
+@pytest.mark.parametrize(("frames", "seconds"), [(24, 3), (72, 3), (73, 3), (96, 4), (24 * 15, 15)])
+def test_the_shortest_film_that_fills_the_shot_is_quoted(vendor, frames, seconds):
+    assert vendor.adapter().quote(replace(ASK, frames=frames)).amount == seconds * 84_000
+
+
+def test_what_the_vendor_cannot_make_is_refused_before_it_is_asked(vendor, tmp_path):
+    kling = vendor.adapter()
+    for ask in (
+        replace(ASK, frames=24 * 16),
+        replace(ASK, prompt=" "),
+        replace(ASK, prompt="x" * 3073),
+        replace(ASK, image=tmp_path / "a.png"),
+    ):
+        with pytest.raises(Rejected):
+            kling.quote(ask)
+    with pytest.raises(Rejected, match=r"5 to 10 s"):
+        vendor.adapter(model="kling-2.6").quote(replace(ASK, frames=24 * 11))
+    assert "submits" not in vendor.bill()["calls"]
+
+
+@pytest.mark.parametrize("model", Kling.models)
+@pytest.mark.parametrize("size", [(426, 240), (720, 1280), (1920, 1080), (1080, 1350), (480, 480)])
+def test_every_model_takes_every_frame_a_film_can_have(vendor, model, size):
+    kling = vendor.adapter(model=model)
+    ask = replace(ASK, width=size[0], height=size[1], move="push in")
+    assert kling.submit(ask, f"{model}-{size}").vendor_id
+    assert "Camera: push in." in vendor.bill()["tasks"][-1]["prompt"]
+    assert kling.quote(ask).known is (model != "kling-3.0-turbo")
+
+
+def test_it_is_off_without_a_key_or_with_a_model_nobody_knows():
+    assert "KLING_API_KEY" in Kling.enabled(Settings())
+    assert "kling-3.0" in Kling.enabled(Settings(kling_api_key="k", kling_model="kling-9"))
+    assert Kling.enabled(Settings(kling_api_key="k")) is None
+
+
+def test_an_open_submission_is_asked_about_where_it_was_sent(vendor):
+    elsewhere = Context(
+        HttpClient(allow=[f"127.0.0.1:{vendor.port}"]),
+        Settings(kling_api_key=KEY, kling_url="https://example.test"),
+        endpoint=vendor.url,
+    )
+    sent = vendor.adapter().submit(ASK, "token-1")
+    assert Kling(elsewhere).poll([sent.vendor_id])[0].state is VideoState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("billing", "cost"),
+    [
+        ([{"list_price": "0.42", "amount": "3"}], 420_000),
+        ([{"list_price": 0.42, "amount": 3}], 420_000),
+        ([{"amount": "3"}], 420_000),
+        ([{"amount": "three"}], None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_the_bill_is_read_as_text_or_number_and_never_guessed(billing, cost):
+    task = {"id": "1", "status": "succeeded", "billing": billing}
+    with Loopback(lambda _: Reply(body=_json({"code": 0, "data": [task]}))) as server:
+        http = HttpClient(allow=[server.host])
+        kling = Kling(Context(http, Settings(kling_api_key=KEY, kling_url=server.url)))
+        assert kling.poll(["1"])[0].cost == cost
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b'{"code": 0}', b'{"code": 0, "data": [7]}', b"<html>"]
+)
+def test_a_poll_answered_with_rubbish_raises_ours_or_finds_nothing(body):
+    with Loopback(lambda _: Reply(body=body)) as server:
+        http = HttpClient(allow=[server.host], retry_for=0, sleep=lambda _: None)
+        kling = Kling(Context(http, Settings(kling_api_key=KEY, kling_url=server.url)))
+        try:
+            answers = kling.poll(["1"])
+        except PipelineError:
+            return
+        assert [a.state for a in answers] == [VideoState.RUNNING]
+
+
+def test_callbacks_and_cancelling_say_that_they_are_not_to_be_had(vendor):
+    kling = vendor.adapter()
+    sent = kling.submit(ASK, "token-1")
+    assert kling.cancel(sent.vendor_id) is False
+    with pytest.raises(Rejected, match="polled"):
+        kling.parse_callback({}, b"{}")
+
+
+def test_the_simulated_vendors_books_outlive_it(tmp_path):
+    first = Vendor(tmp_path)
+    sent = first.adapter().submit(ASK, "token-1")
+    first.close()
+    second = Vendor(tmp_path)
+    try:
+        assert second.adapter().lookup("token-1").vendor_id == sent.vendor_id
+        assert second.bill()["total"] == 4 * 84_000
+    finally:
+        second.close()
+
+
+def test_the_simulated_vendor_takes_no_more_than_its_slots(tmp_path):
+    vendor = Vendor(tmp_path, task_seconds=0.5, slots=1)
+    try:
+        kling = vendor.adapter()
+        kling.submit(ASK, "token-1")
+        with pytest.raises(Retryable):
+            kling.submit(ASK, "token-2")
+        deadline = time.monotonic() + 10
+        while kling.poll([vendor.bill()["tasks"][0]["vendor_id"]])[0].state is not VideoState.SUCCEEDED:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert kling.submit(ASK, "token-2").vendor_id
+    finally:
+        vendor.close()
+
+
+def _json(value) -> bytes:
+    import json
+
+    return json.dumps(value).encode()

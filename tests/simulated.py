@@ -1,0 +1,72 @@
+"""The simulated vendors as a process of their own: started, killed, asked what they charged."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from core.settings import ROOT
+
+READY_SECONDS = 30.0
+
+
+class Vendors:
+    """One simulator on a fixed port, so that it may die and come back where it was."""
+
+    def __init__(self, folder: Path, **options: float) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._options = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Settings that lead a stack here."""
+        return {
+            "KLING_API_KEY": "sk-simulated",
+            "KLING_URL": self.url,
+            "ALLOW_PRIVATE_HOSTS": f"127.0.0.1:{self.port}",
+        }
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "simulator", "--port", str(self.port), "--state", str(self._folder)]
+        self._process = subprocess.Popen(
+            [*command, *self._options], cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                self.bill()
+            except requests.ConnectionError:
+                assert time.monotonic() < deadline, "the simulator does not answer"
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self) -> None:
+        """Kill it as a power cut would; its books stay."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def bill(self) -> dict[str, Any]:
+        answer: dict[str, Any] = requests.get(f"{self.url}/_bill", timeout=10).json()
+        return answer
+
+    def bought(self, words: str) -> list[dict[str, Any]]:
+        """Tasks the vendor accepted whose prompt has these words."""
+        return [task for task in self.bill()["tasks"] if words in task["prompt"]]
+
+    def order(self, *faults: str) -> None:
+        """Have the next submits meet these faults."""
+        assert requests.post(f"{self.url}/_faults", json={"submit": faults}, timeout=10).ok
