@@ -1,7 +1,8 @@
-"""Durable steps against empty Celery tasks: same broker, same worker, same pool, events on.
+"""The engine's own cost against bare Celery: same broker, same worker, same pool, events on.
 
 A durable step is claimed under a lease, saved behind a fence, and leaves an attempt and two events. Both
-kinds are queued while nobody consumes, then the time is taken until the last one has ended.
+kinds are queued while nobody consumes, then the time is taken until the last one has ended. A chord's
+latency is from the end of its last header task to the start of its body.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from core.settings import ROOT, Settings, get_settings
 COUNT = 400
 STEPS_PER_JOB = 50
 PROCESSES = 2
+HEADER = 8
+CHORDS = 5
+SHOTS = 200
 PATIENCE = 180.0
 
 
@@ -64,20 +68,38 @@ def _measure(rounds: int, folder: Path) -> Measured:
     command += ["-Q", "control", "-c", str(PROCESSES), "--without-gossip", "--without-mingle"]
     with (folder / "worker.log").open("wb") as log:
         worker = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    plain, durable = [], []
+    plain, durable, publishing, singles = [], [], [], []
+    latency: dict[str, list[float]] = {"steps": [], "celery": []}
     try:
         work.wait_for_worker(PATIENCE)
         for _ in range(rounds):
             plain.append(_drain(work.queue_empty_tasks, work.empty_tasks_left))
             work.plan_steps(workspace, COUNT, STEPS_PER_JOB)
             durable.append(_drain(work.queue_steps, work.steps_left))
+            for _ in range(CHORDS):
+                latency["celery"].append(work.time_celery_chord(HEADER, PATIENCE))
+                latency["steps"].append(work.time_step_chord(workspace, HEADER, PATIENCE))
+            work.hold_queue()
+            singles.append(work.time_single_publishes(SHOTS))
+            publishing.append(work.time_phase_publish(workspace, SHOTS))
+            work.forget_queue()
+            work.release_queue()
     finally:
         worker.terminate()
         worker.wait(60)
         reset()
     return Measured(
-        ratios={"durable_to_empty": round(median(durable) / median(plain), 4)},
+        ratios={
+            "throughput_vs_noop": round(median([d / p for d, p in zip(durable, plain, strict=True)]), 4),
+            "publish_200_vs_singles": round(median(publishing) / median(singles), 4),
+        },
         figures={
+            "body_latency_over_celery_ms": round(
+                1000 * (median(latency["steps"]) - median(latency["celery"])), 2
+            ),
+            "body_latency_ms": round(1000 * median(latency["steps"]), 2),
+            "celery_body_latency_ms": round(1000 * median(latency["celery"]), 2),
+            "publish_200_ms": round(1000 * median(publishing), 1),
             "durable_steps_per_second": median(durable),
             "empty_tasks_per_second": median(plain),
             "count": COUNT,
@@ -86,7 +108,7 @@ def _measure(rounds: int, folder: Path) -> Measured:
             "all_durable": [round(value, 1) for value in durable],
             "all_empty": [round(value, 1) for value in plain],
         },
-        goals={"durable_to_empty": ">= 0.5"},
+        goals={"throughput_vs_noop": ">= 0.5", "publish_200_vs_singles": "<= 1"},
     )
 
 
