@@ -18,8 +18,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
 from db.prepared import Prepared
-from db.work import JobKind, Step, StepState
-from services.steps import lock_job
+from db.work import Job, JobKind, Step, StepState
 
 WORKABLE = "('queued', 'running', 'waiting')"
 """Job states in which its steps may be claimed and saved."""
@@ -321,18 +320,18 @@ def give_back(
 def reclaim_expired(session: Session, *, limit: int = 50, failures_allowed: int = 5) -> list[UUID]:
     """Take back steps whose worker went silent; returns the jobs concerned.
 
-    A step that loses its worker again and again ends as failed: it probably kills them.
+    A step that loses its worker again and again ends as failed: it probably kills them. Never waits for a
+    lock, so it may hold many: what somebody else has is left for the next time.
     """
-    expired = (Step.state == StepState.RUNNING) & (Step.lease_until < func.now())
-    rows = session.execute(
-        select(Step.id, Step.job_id).where(expired).order_by(Step.lease_until).limit(limit)
+    rows = session.scalars(
+        select(Step)
+        .join(Job, Job.id == Step.job_id)
+        .where(Step.state == StepState.RUNNING, Step.lease_until < func.now())
+        .order_by(Step.lease_until)
+        .limit(limit)
+        .with_for_update(of=[Job, Step], key_share=True, skip_locked=True)
     ).all()
-    jobs = []
-    for step_id, job_id in rows:
-        lock_job(session, job_id)
-        row = session.scalar(select(Step).where(Step.id == step_id, expired).with_for_update())
-        if row is None:
-            continue
+    for row in rows:
         final = row.failures + 1 >= failures_allowed
         give_back(
             session,
@@ -343,8 +342,7 @@ def reclaim_expired(session: Session, *, limit: int = 50, failures_allowed: int 
             message=f"Its worker ({row.worker}) went silent; "
             + ("given up." if final else "it will be tried again."),
         )
-        jobs.append(job_id)
-    return jobs
+    return [row.job_id for row in rows]
 
 
 def claim_of(row: Any) -> Claim:
