@@ -108,8 +108,9 @@ beat_schedule = {
     "reclaim-expired-leases": _every("reclaim_expired_leases", _settings.sweep_seconds),
     "poll-submissions": _every("poll_submissions", min(_settings.poll_seconds, 2.0)),
     "mend-submissions": _every("mend_submissions", min(_settings.sweep_seconds, 2.0)),
+    "recheck-budgets": _every("recheck_budgets", _settings.sweep_seconds),
     "expire-holds": _every("expire_holds", 60.0),
     "expire-approvals": _every("expire_approvals", 60.0),
     "clean-blobs": _every("clean_blobs", 3600.0),
-    "verify-books": _every("verify_books", 3600.0),
+    "verify-books": _every("verify_books", 300.0),
 }

@@ -33,6 +33,7 @@ RESOURCES = (
     "files",
     "providers",
     "budgets",
+    "credits",
     "activities",
     "api_keys",
     "health",

@@ -17,6 +17,7 @@ from core.errors import PipelineError
 from core.redact import redact
 from core.settings import Settings
 from db.session import reading
+from services.books import NAME as BOOKS
 from services.heartbeats import Beat, ping_database, read_beats
 
 QUEUES = ("control", "scrape", "submit", "poll", "notify", "media")
@@ -46,6 +47,7 @@ def check_house() -> dict[str, Any]:
     services["beat"] = _judge_beat(known.get("beat"), BEAT_SECONDS, "ticked")
     for queue in QUEUES:
         services[f"worker:{queue}"] = _judge_beat(known.get(f"worker:{queue}"), WORKER_SECONDS, "was heard")
+    services["books"] = _judge_books(known.get(BOOKS))
     services |= _abilities(beats)
     bad = any(service["status"] == "degraded" for service in services.values())
     return {"status": "degraded" if bad else "ok", "services": services}
@@ -103,6 +105,17 @@ def _judge_beat(beat: Beat | None, limit: float, verb: str) -> dict[str, Any]:
         return {"status": "degraded", "detail": "Never heard of: is it running?", "ms": None}
     status = "ok" if beat.age <= limit else "degraded"
     return {"status": status, "detail": f"It {verb} {beat.age:.0f} s ago.", "ms": None}
+
+
+def _judge_books(beat: Beat | None) -> dict[str, Any]:
+    """Beat verifies them; that it does is judged by beat's own line."""
+    if beat is None:
+        return {"status": "ok", "detail": "Not verified yet.", "ms": None}
+    wrong = ", ".join(f"{check} {count}" for check, count in beat.facts["counts"].items() if count)
+    if not wrong:
+        return {"status": "ok", "detail": f"They balanced {beat.age:.0f} s ago.", "ms": None}
+    detail = f"Wrong {beat.age:.0f} s ago: {wrong}. Beat's log says what exactly."
+    return {"status": "degraded", "detail": detail, "ms": None}
 
 
 def _abilities(beats: list[Beat]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from db.session import reading
+from services.books import read_counts
 from services.heartbeats import count_jobs, count_steps, oldest_ready, read_beats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,6 +38,12 @@ class House:
         family = GaugeMetricFamily("callsheet_heartbeat_age_seconds", "Since it was heard", labels=["name"])
         for beat in beats:
             family.add_metric([beat.name], beat.age)
+        yield family
+        family = GaugeMetricFamily(
+            "callsheet_books_findings", "What is wrong with the books", labels=["check"]
+        )
+        for check, count in read_counts(beats).items():
+            family.add_metric([check], count)
         yield family
 
     def describe(self) -> list[Metric]:

@@ -37,8 +37,17 @@ def check(kind: str, params: dict[str, Any]) -> None:
         raise
 
 
-def quote(session: Session, workspace_id: UUID, kind: str, params: dict[str, Any]) -> dict[str, Any]:
+def recheck_after(session: Session, workspace_id: UUID) -> None:
+    """Have jobs that wait for money be looked at again once this transaction is committed."""
     from tasks import pipeline
 
-    answer: dict[str, Any] = pipeline.quote(session, workspace_id, kind, params)
+    after_commit(session, lambda: pipeline.recheck_budget(workspace_id))
+
+
+def quote(
+    session: Session, workspace_id: UUID, kind: str, params: dict[str, Any], **more: Any
+) -> dict[str, Any]:
+    from tasks import pipeline
+
+    answer: dict[str, Any] = pipeline.quote(session, workspace_id, kind, params, **more)
     return answer

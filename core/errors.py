@@ -80,7 +80,22 @@ class Unlicensed(Rejected):
 
 
 class OverBudget(Rejected):
+    """A cap or the wallet forbids it; `amount` micro-units of `currency` are what could not be held."""
+
     code = "over_budget"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        amount: int = 0,
+        currency: str = "USD",
+        code: str | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, field=field)
+        self.amount = amount
+        self.currency = currency
 
 
 class NotFound(PipelineError):

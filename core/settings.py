@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     kling_url: str = Field("https://api-singapore.klingai.com", description="Kling's host.")
     kling_model: str = Field("kling-3.0", description="Kling's model; `providers/kling.toml` lists them.")
 
+    # -- money --------------------------------------------------------------------------------
+    money_mode: Literal["off", "shadow", "enforce"] = Field(
+        "enforce",
+        description="Over a cap or the wallet: `enforce` waits, `shadow` only warns, `off` books nothing.",
+    )
+
     # -- engine -------------------------------------------------------------------------------
     step_lease_seconds: int = Field(
         30, gt=2, description="A step whose worker was silent this long is given to another."

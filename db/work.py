@@ -140,6 +140,14 @@ class Step(Base):
         ),
         CheckConstraint("(lease_until IS NOT NULL) = (state = 'running')", name="lease_while_running"),
         CheckConstraint("attempt >= 0", name="attempt_not_negative"),
+        CheckConstraint(
+            "(short_amount IS NULL) = (short_currency IS NULL)", name="short_amount_has_currency"
+        ),
+        Index(
+            "ix_steps_short",
+            "workspace_id",
+            postgresql_where=text("state IN ('ready', 'running') AND short_amount IS NOT NULL"),
+        ),
         Index("ix_steps_ready", "not_before", postgresql_where=text("state = 'ready'")),
         Index("ix_steps_leases", "lease_until", postgresql_where=text("state = 'running'")),
         Index(
@@ -175,6 +183,9 @@ class Step(Base):
     not_before: Mapped[datetime] = mapped_column(server_default=func.now())
     sent_at: Mapped[datetime | None]
     """When a message for it was last published; the sweeper sends again only after a while."""
+    short_amount: Mapped[int | None] = mapped_column(BigInteger)
+    """What it could not hold for want of money; while it waits for that, `not_before` is `infinity`."""
+    short_currency: Mapped[str | None] = mapped_column(String(3))
     lease_until: Mapped[datetime | None]
     worker: Mapped[str | None] = mapped_column(String(200))
     task_id: Mapped[str | None] = mapped_column(String(64))
@@ -200,7 +211,8 @@ class Attempt(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(32))
-    """`succeeded`, `retry`, `failed`, `lost` (its lease ran out), `cancelled`, `parked`."""
+    """`succeeded`, `retry`, `failed`, `lost` (its lease ran out), `cancelled`, `parked`,
+    `waits` (for money)."""
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None]
     figures: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from core.errors import Invalid
 from db.assets import Project
-from db.identity import WorkspaceRow
 from db.money import Budget, BudgetScope
 from services.activities import record_activity
+from services.caps import lock_workspace
 from services.jobs import get_job
 from services.library import find_asset
 from services.paging import Page, Window, read_page
@@ -42,8 +42,7 @@ def put_budget(
         find_asset(session, workspace_id, Project, scope_id)
     if chosen is BudgetScope.JOB and scope_id is not None:
         get_job(session, workspace_id, scope_id)
-    # The lock under which holds are checked against caps: see place_hold.
-    session.scalar(select(WorkspaceRow.id).where(WorkspaceRow.id == workspace_id).with_for_update())
+    lock_workspace(session, workspace_id)
     row = session.scalar(
         select(Budget).where(
             Budget.workspace_id == workspace_id,

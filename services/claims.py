@@ -194,7 +194,8 @@ _LEFT = Prepared(
     "job uuid, phase text",
     """
 SELECT count(*) AS rest, count(*) FILTER (WHERE state = 'ready' AND sent_at IS NULL) AS unsent
-FROM steps WHERE job_id = $job AND phase = $phase AND state IN ('ready', 'running')
+FROM steps
+WHERE job_id = $job AND phase = $phase AND state IN ('ready', 'running') AND not_before < 'infinity'
 """,
 )
 
@@ -280,6 +281,7 @@ def finish(
 def steps_left(session: Session | Connection, held: Claim) -> tuple[int, int]:
     """How many steps of the claim's phase have not ended, and how many of those were never sent.
 
+    Those that wait for money (not due before `infinity`) are left out: nothing of theirs is under way.
     Ask after `finish`: of steps that end at once, at least one sees none left.
     """
     row = _LEFT.run(session, job=held.job_id, phase=held.phase).one()

@@ -1,221 +1,267 @@
-"""Money: holds before anything is bought, captures after, a double-entry ledger behind both."""
+"""Money: held before anything is bought, captured or released after, refunded when a vendor gives it back.
+
+Each of these is one transfer in the ledger, so the books alone tell what is available, held and spent.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from core.errors import OverBudget
-from core.ids import new_id
-from db.assets import Project
-from db.identity import WorkspaceRow
-from db.money import AccountKind, Budget, BudgetScope, Hold, HoldState, LedgerAccount, LedgerEntry
-from db.work import Job
+from core.errors import Conflict, Invalid, NotFound, OverBudget
+from core.settings import get_settings
+from db.money import AccountKind, Hold, HoldState, LedgerTransfer, Posting
+from db.submissions import OPEN_SUBMISSION, Submission, SubmissionState
+from db.work import ENDED_JOB, Job
+from services.activities import record_activity
+from services.caps import Cap, Payer, caps_in_force, explain, lock_workspace, refusing
+from services.events import record
+from services.ledger import balances, find_transfer, has_wallet, post
+from services.steps import WORKABLE, lock_job
+
+MoneyMode = Literal["off", "shadow", "enforce"]
 
 HOLD_TTL = timedelta(hours=24)
+OWED = tuple(state for state in OPEN_SUBMISSION if state is not SubmissionState.INTENDED)
+"""States in which a vendor may still ask for money: no sweeper lets go of the hold."""
 
 
-def place_hold(session: Session, job: Job, *, amount: int, currency: str) -> Hold | None:
-    """Set money aside for one purchase, or raise OverBudget naming the cap.
+class Buyer(Protocol):
+    """A job, as a row or as the plain value that a step has of it."""
 
-    The workspace's row is locked first, so two jobs cannot both pass one cap; in the mode that lets
-    everybody else go on referring to it. Nothing is held for something free (None).
+    @property
+    def id(self) -> UUID: ...
+
+
+def money_mode() -> MoneyMode:
+    return get_settings().money_mode
+
+
+def place_hold(
+    session: Session, job: Buyer, *, amount: int, currency: str, key: str | None = None
+) -> Hold | None:
+    """Set money aside for one purchase, or raise OverBudget naming what stands in the way.
+
+    Checked and booked under the workspace's lock, so two jobs cannot both pass one cap. None: it is free,
+    or the mode is `off`. In mode `shadow` a refusal becomes a warning on the job. A `key` makes it
+    repeatable: the second ask gets the first one's hold.
     """
-    if amount <= 0:
+    mode = money_mode()
+    if amount <= 0 or mode == "off":
         return None
-    session.scalar(
-        select(WorkspaceRow.id).where(WorkspaceRow.id == job.workspace_id).with_for_update(key_share=True)
-    )
-    caps: list[tuple[str, int | None, ColumnElement[bool]]] = [
-        ("this job", _cap(session, job, BudgetScope.JOB, job.id, currency), Hold.job_id == job.id),
-        (
-            "the workspace's day",
-            _cap(session, job, BudgetScope.WORKSPACE_DAY, None, currency),
-            _today(),
-        ),
-    ]
-    if job.project_id is not None:
-        limit = _cap(session, job, BudgetScope.PROJECT, job.project_id, currency)
-        if limit is None:
-            limit = session.scalar(
-                select(Project.budget).where(Project.id == job.project_id, Project.currency == currency)
-            )
-        caps.append(("the project", limit, Hold.project_id == job.project_id))
-    for name, limit, scope in caps:
-        if limit is None:
-            continue
-        committed = _committed(session, job.workspace_id, currency, scope)
-        if committed + amount > limit:
-            raise OverBudget(
-                f"{amount} micro-{currency} would pass the cap of {name}: "
-                f"{committed} of {limit} are committed.",
-                field="budget",
-            )
+    row = lock_job(session, job.id)
+    lock_workspace(session, row.workspace_id)
+    if key is not None and (known := _held_before(session, row, key, amount, currency)) is not None:
+        return known
+    if row.state not in WORKABLE:
+        raise Conflict(f"The job is {row.state.value}; nothing more is bought for it.", field="state")
+    payer = Payer(row.workspace_id, row.project_id, row.id)
+    refused = refusing(caps_in_force(session, payer, currency), amount)
+    if refused and mode == "enforce":
+        raise OverBudget(explain(refused, amount), amount=amount, currency=currency, field="budget")
     hold = Hold(
-        workspace_id=job.workspace_id,
-        job_id=job.id,
-        project_id=job.project_id,
+        workspace_id=row.workspace_id,
+        job_id=row.id,
+        project_id=row.project_id,
+        key=key,
         amount=amount,
         currency=currency,
         expires_at=func.now() + HOLD_TTL,
     )
     session.add(hold)
     session.flush()
+    _move(session, hold, Posting.HOLD, {AccountKind.CREDITS: -amount, AccountKind.HELD: amount}, amount)
+    for cap in refused:
+        _warn(session, row, cap, amount)
     return hold
 
 
 def capture_hold(session: Session, hold: Hold, *, actual: int, submission_id: UUID) -> int:
-    """Spend what was held, at most that; returns the overrun in micro-units (0 = none). Repeatable.
+    """Spend what was held, at most that; the rest goes back. Returns the overrun (0 = none). Repeatable.
 
-    Of a hold that was released before, all is overrun.
+    Of a hold that was released before, all is overrun. An overrun stays on the hold, for the report.
     """
-    row = session.get_one(Hold, hold.id, with_for_update=True)
-    if row.state is HoldState.RELEASED:
-        return actual
+    row = _lock_hold(session, hold.id)
     if row.state is HoldState.CAPTURED:
-        return 0
-    captured = min(row.amount, actual)
-    row.state = HoldState.CAPTURED
-    row.captured = captured
-    row.closed_at = func.now()
-    if captured:
-        _transfer(
+        return row.overrun
+    captured = min(row.amount, actual) if row.state is HoldState.OPEN else 0
+    row.overrun = max(0, actual - captured)
+    if row.state is HoldState.OPEN:
+        row.state = HoldState.CAPTURED
+        row.captured = captured
+        row.closed_at = func.now()
+        lines = {
+            AccountKind.HELD: -row.amount,
+            AccountKind.SPENT: captured,
+            AccountKind.CREDITS: row.amount - captured,
+        }
+        _move(session, row, Posting.CAPTURE, lines, captured, submission_id=submission_id)
+    if row.overrun:
+        overrun = {"hold_id": str(row.id), "overrun": row.overrun, "currency": row.currency}
+        record(
             session,
             workspace_id=row.workspace_id,
-            source=AccountKind.CREDITS,
-            target=AccountKind.SPENT,
-            amount=captured,
-            currency=row.currency,
-            reason="capture",
-            key=f"capture:{row.id}",
             job_id=row.job_id,
-            submission_id=submission_id,
+            kind="budget.overrun",
+            payload=overrun | {"submission_id": str(submission_id)},
         )
-    return actual - captured
+    return row.overrun
 
 
 def release_hold(session: Session, hold_id: UUID) -> None:
-    row = session.get_one(Hold, hold_id, with_for_update=True)
+    """Give back what was held; of a hold that has ended, nothing is left to give. Repeatable."""
+    row = _lock_hold(session, hold_id)
     if row.state is HoldState.OPEN:
         row.state = HoldState.RELEASED
         row.closed_at = func.now()
+        lines = {AccountKind.HELD: -row.amount, AccountKind.CREDITS: row.amount}
+        _move(session, row, Posting.RELEASE, lines, row.amount)
 
 
-def release_expired_holds(session: Session, *, limit: int = 100) -> int:
-    rows = session.scalars(
-        select(Hold)
-        .where(Hold.state == HoldState.OPEN, Hold.expires_at < func.now())
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
-    for row in rows:
-        row.state = HoldState.RELEASED
-        row.closed_at = func.now()
-    return len(rows)
+def refund(session: Session, hold_id: UUID, *, amount: int, key: str, note: str = "") -> LedgerTransfer:
+    """Take back what a vendor gave back of a captured hold; once per `key`.
+
+    Raises Invalid for more than was captured and not refunded yet.
+    """
+    row = _lock_hold(session, hold_id)
+    key = f"refund:{key}"
+    if find_transfer(session, row.workspace_id, key) is None:
+        left = row.captured - row.refunded
+        if not 0 < amount <= left:
+            raise Invalid(f"Between 1 and {left} micro-{row.currency} can be refunded.", field="amount")
+        row.refunded += amount
+    lines = {AccountKind.SPENT: -amount, AccountKind.CREDITS: amount}
+    return _move(session, row, Posting.REFUND, lines, amount, key=key, note=note)
 
 
-def committed_today(session: Session, workspace_id: UUID, currency: str) -> int:
-    """What the workspace has spent and holds since midnight UTC, in micro-units."""
-    return _committed(session, workspace_id, currency, _today())
+def top_up(
+    session: Session,
+    workspace_id: UUID,
+    user_id: UUID | None,
+    *,
+    amount: int,
+    currency: str,
+    key: str,
+    note: str = "",
+) -> LedgerTransfer:
+    """Pay credits in, once per `key`. The first top-up opens the wallet of its currency.
+
+    What was held and spent before there was a wallet is booked as paid directly, so that `amount` is what
+    is available then.
+    """
+    lock_workspace(session, workspace_id)
+    known = balances(session, workspace_id, currency)
+    before = max(0, -known.get(AccountKind.CREDITS, 0))
+    opening: list[tuple[Posting, int, str, str]] = []
+    if before and not has_wallet(known):
+        opening = [
+            (Posting.OPENING, before, f"opening:{currency}", "Paid directly, before there was a wallet")
+        ]
+    again = find_transfer(session, workspace_id, f"top-up:{key}") is not None
+    for posting, sum_, name, said in (*opening, (Posting.TOP_UP, amount, f"top-up:{key}", note)):
+        transfer = post(
+            session,
+            workspace_id=workspace_id,
+            posting=posting,
+            lines={AccountKind.FUNDING: -sum_, AccountKind.CREDITS: sum_},
+            amount=sum_,
+            currency=currency,
+            key=name,
+            note=said,
+        )
+    if not again:
+        details = {"amount": amount, "currency": currency, "note": note}
+        record_activity(session, workspace_id, user_id, "credits.topped_up", transfer.id, **details)
+    return transfer
 
 
-def _today() -> ColumnElement[bool]:
-    return Hold.created_at >= func.date_trunc("day", func.now())
-
-
-def job_cost(session: Session, job_id: UUID) -> dict[str, Any]:
-    """What a job has spent and holds, in micro-units."""
-    captured, held, currency = session.execute(
-        select(
-            func.coalesce(func.sum(Hold.captured), 0),
-            func.coalesce(func.sum(Hold.amount).filter(Hold.state == HoldState.OPEN), 0),
-            func.coalesce(func.max(Hold.currency), "USD"),
-        ).where(Hold.job_id == job_id)
-    ).one()
-    return {"captured": int(captured), "held": int(held), "currency": currency}
-
-
-def unbalanced_transfers(session: Session, *, limit: int = 10) -> list[UUID]:
-    """Transfers whose lines do not sum to zero: must be empty, whatever happened."""
+def stale_holds(session: Session, *, limit: int = 100) -> list[UUID]:
+    """Open holds that nobody will come back for: past their time, or of a job that has ended."""
+    owed = _submission_of(Hold.id, OWED)
+    unsent = _submission_of(Hold.id, (SubmissionState.INTENDED,))
+    ended, late = Job.state.in_(ENDED_JOB), Hold.expires_at < func.now()
     return list(
         session.scalars(
-            select(LedgerEntry.transfer_id)
-            .group_by(LedgerEntry.transfer_id, LedgerEntry.currency)
-            .having(func.sum(LedgerEntry.amount) != 0)
+            select(Hold.id)
+            .join(Job, Job.id == Hold.job_id)
+            .where(
+                Hold.state == HoldState.OPEN,
+                ~owed,
+                case(
+                    (~unsent, ended | late),  # nothing is under way
+                    else_=ended & late,  # of a job that goes on, it will still be sent
+                ),
+            )
+            .order_by(Hold.id)
             .limit(limit)
         )
     )
 
 
-def _cap(session: Session, job: Job, scope: BudgetScope, scope_id: UUID | None, currency: str) -> int | None:
-    return session.scalar(
-        select(Budget.limit_amount).where(
-            Budget.workspace_id == job.workspace_id,
-            Budget.scope == scope,
-            Budget.scope_id.is_(None) if scope_id is None else Budget.scope_id == scope_id,
-            Budget.currency == currency,
-        )
+def settle_hold(session: Session, hold_id: UUID) -> None:
+    """End a stale hold: captured when its purchase succeeded, else released. One transaction each."""
+    row = _lock_hold(session, hold_id)
+    bought = session.scalar(
+        select(Submission).where(Submission.hold_id == hold_id, Submission.actual_cost > 0)
     )
+    if bought is not None and bought.actual_cost is not None:
+        capture_hold(session, row, actual=bought.actual_cost, submission_id=bought.id)
+    elif not session.scalar(select(_submission_of(hold_id, OWED))):
+        release_hold(session, hold_id)
 
 
-def _committed(session: Session, workspace_id: UUID, currency: str, scope: ColumnElement[bool]) -> int:
-    total = session.scalar(
-        select(
-            func.coalesce(
-                func.sum(func.coalesce(Hold.captured, 0)).filter(Hold.state == HoldState.CAPTURED),
-                0,
-            )
-            + func.coalesce(func.sum(Hold.amount).filter(Hold.state == HoldState.OPEN), 0)
-        ).where(Hold.workspace_id == workspace_id, Hold.currency == currency, scope)
-    )
-    return int(total or 0)
+def _held_before(session: Session, job: Job, key: str, amount: int, currency: str) -> Hold | None:
+    known = session.scalar(select(Hold).where(Hold.workspace_id == job.workspace_id, Hold.key == key))
+    if known is not None and (known.job_id, known.amount, known.currency) != (job.id, amount, currency):
+        raise Conflict("This key was used for another hold: send a new key.", code="idempotency_key_reused")
+    return known
 
 
-def _account(session: Session, workspace_id: UUID, kind: AccountKind, currency: str) -> UUID:
-    session.execute(
-        upsert(LedgerAccount)
-        .values(id=new_id(), workspace_id=workspace_id, kind=kind, currency=currency)
-        .on_conflict_do_nothing()
-    )
-    return session.scalars(
-        select(LedgerAccount.id).where(
-            LedgerAccount.workspace_id == workspace_id,
-            LedgerAccount.kind == kind,
-            LedgerAccount.currency == currency,
-        )
-    ).one()
+def _lock_hold(session: Session, hold_id: UUID) -> Hold:
+    """Lock the hold's job and then the hold; see services/ledger.py for the order."""
+    job_id = session.scalar(select(Hold.job_id).where(Hold.id == hold_id))
+    if job_id is None:
+        raise NotFound("There is no such hold.", field="hold_id")
+    lock_job(session, job_id)
+    return session.get_one(Hold, hold_id, with_for_update=True)
 
 
-def _transfer(
+def _submission_of(hold_id: Any, states: tuple[SubmissionState, ...]) -> Any:
+    return select(Submission.id).where(Submission.hold_id == hold_id, Submission.state.in_(states)).exists()
+
+
+def _move(
     session: Session,
-    *,
-    workspace_id: UUID,
-    source: AccountKind,
-    target: AccountKind,
+    hold: Hold,
+    posting: Posting,
+    lines: dict[AccountKind, int],
     amount: int,
-    currency: str,
-    reason: str,
-    key: str,
-    job_id: UUID | None,
-    submission_id: UUID | None,
-) -> None:
-    transfer = new_id()
-    for kind, signed in ((source, -amount), (target, amount)):
-        session.execute(
-            insert(LedgerEntry).values(
-                workspace_id=workspace_id,
-                transfer_id=transfer,
-                account_id=_account(session, workspace_id, kind, currency),
-                amount=signed,
-                currency=currency,
-                reason=reason,
-                idempotency_key=key,
-                job_id=job_id,
-                submission_id=submission_id,
-            )
-        )
+    *,
+    key: str | None = None,
+    submission_id: UUID | None = None,
+    note: str = "",
+) -> LedgerTransfer:
+    return post(
+        session,
+        workspace_id=hold.workspace_id,
+        posting=posting,
+        lines=lines,
+        amount=amount,
+        currency=hold.currency,
+        key=key or f"{posting.value}:{hold.id}",
+        hold_id=hold.id,
+        job_id=hold.job_id,
+        submission_id=submission_id,
+        note=note,
+    )
+
+
+def _warn(session: Session, job: Job, cap: Cap, amount: int) -> None:
+    """Say on the job what mode `enforce` would have refused; the last word of each cap is kept."""
+    warning = {"code": "over_budget", "cap": cap.scope, "message": cap.explain(amount)}
+    job.warnings = [w for w in job.warnings if w.get("cap") != cap.scope] + [warning]
+    record(session, workspace_id=job.workspace_id, job_id=job.id, kind="budget.refused", payload=warning)

@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from db.assets import Blob, Rendition, RenditionRole
-from db.money import Hold, HoldState
 from db.review import Approval, ApprovalState
 from db.work import Job, JobKind, JobState, Step
+from services.costs import job_costs
 from services.paging import Page, Window, read_page
 
 _SHOWN = (
@@ -33,7 +33,7 @@ _SHOWN = (
 class Overview:
     """`files` are the newest rendition per role and file name of what the job makes."""
 
-    cost: dict[str, Any] = field(default_factory=lambda: {"captured": 0, "held": 0, "currency": "USD"})
+    cost: dict[str, Any] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
     files: list[tuple[Rendition, Blob]] = field(default_factory=list)
     phase_seconds: dict[str, float] = field(default_factory=dict)
@@ -75,18 +75,8 @@ def overviews(session: Session, jobs: Sequence[Job]) -> dict[UUID, Overview]:
 
 
 def _add_costs(session: Session, found: dict[UUID, Overview]) -> None:
-    rows = session.execute(
-        select(
-            Hold.job_id,
-            func.coalesce(func.sum(Hold.captured), 0),
-            func.coalesce(func.sum(Hold.amount).filter(Hold.state == HoldState.OPEN), 0),
-            func.max(Hold.currency),
-        )
-        .where(Hold.job_id.in_(list(found)))
-        .group_by(Hold.job_id)
-    )
-    for job_id, captured, held, currency in rows:
-        found[job_id].cost = {"captured": int(captured), "held": int(held), "currency": currency}
+    for job_id, cost in job_costs(session, list(found)).items():
+        found[job_id].cost = cost
 
 
 def _add_approvals(session: Session, found: dict[UUID, Overview]) -> None:

@@ -192,7 +192,7 @@ def end_hopeless(session: Session, *, limit: int = 100) -> None:
 
 
 def jobs_to_advance(session: Session, *, limit: int = 100) -> list[UUID]:
-    """Jobs that wait for a provider although it has answered.
+    """Jobs that wait for a provider, or meanwhile for money, although the provider has answered.
 
     Whoever wrote the answer down died before it could say so.
     """
@@ -221,9 +221,11 @@ def jobs_to_advance(session: Session, *, limit: int = 100) -> list[UUID]:
             select(Job.id)
             .where(
                 Job.state == JobState.WAITING,
-                Job.waits_for == WaitsFor.PROVIDER,
                 Job.advanced_at < in_seconds(-3),
-                or_(answered, ~expected),
+                or_(
+                    Job.waits_for.in_((WaitsFor.PROVIDER, WaitsFor.BUDGET)) & answered,
+                    (Job.waits_for == WaitsFor.PROVIDER) & ~expected,
+                ),
             )
             .limit(limit)
         )

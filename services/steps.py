@@ -170,6 +170,8 @@ def reopen(
             progress=0.0,
             not_before=func.now(),
             sent_at=None,
+            short_amount=None,
+            short_currency=None,
             finished_at=None,
             seconds=None,
             error_code=None,

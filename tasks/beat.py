@@ -7,16 +7,17 @@ job's lock with the condition checked again.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.settings import get_settings
-from db.session import transaction
+from db.session import reading, transaction
 from db.work import Heartbeat, Job, JobState, Step, StepState
-from services import approvals, claims, money, renditions, steps
-from tasks import pipeline
+from services import approvals, books, claims, money, renditions, steps
+from tasks import budget, pipeline
 from tasks.app import app
 from tasks.step import storage
 
@@ -92,11 +93,20 @@ def reclaim_expired_leases() -> None:
         pipeline.advance(job_id)
 
 
+@duty("recheck_budgets")
+def recheck_budgets(workspace_id: str | None = None) -> None:
+    """Have jobs that wait for money go on, as far as it has become available."""
+    budget.recheck(UUID(workspace_id) if workspace_id else None)
+
+
 @duty("expire_holds")
 def expire_holds() -> None:
-    """Release money that was set aside for something nobody will finish."""
-    with transaction() as session:
-        money.release_expired_holds(session)
+    """Settle holds whose purchase nobody will finish: past their time, or of a job that has ended."""
+    with reading() as session:
+        stale = money.stale_holds(session)
+    for hold_id in stale:
+        with transaction() as session:
+            money.settle_hold(session, hold_id)
 
 
 @duty("expire_approvals")
@@ -117,11 +127,17 @@ def clean_blobs() -> None:
 
 @duty("verify_books")
 def verify_books() -> None:
-    """Prove that every ledger transfer sums to zero."""
+    """Prove the books, and write down how they were found."""
     with transaction() as session:
-        wrong = money.unbalanced_transfers(session)
-    if wrong:
-        log.error("the ledger does not balance", transfers=[str(transfer) for transfer in wrong])
+        findings = books.verify_books(session)
+        books.keep_findings(session, findings)
+    for finding in findings:
+        log.error(
+            "the books are wrong",
+            check=finding.check,
+            workspace=str(finding.workspace_id),
+            detail=finding.detail,
+        )
 
 
 def _backlog() -> int:

@@ -34,6 +34,7 @@ from services import approvals, claims, events, outcomes, steps
 from services.claims import Claim
 from services.films import film_shots
 from services.jobs import measure_progress
+from services.shortages import explain_shortage, stopped_by_money
 from services.steps import StepPlan
 from tasks.app import app
 
@@ -233,11 +234,18 @@ def keep_late_take(submission_id: UUID, job_id: UUID) -> None:
     _publish(message.set(shadow=_shadow("keep_late_take", "", job_id)))
 
 
-def quote(session: Session, workspace_id: UUID, kind: str, params: dict[str, Any]) -> dict[str, Any]:
+def quote(
+    session: Session, workspace_id: UUID, kind: str, params: dict[str, Any], **more: Any
+) -> dict[str, Any]:
     """Say what a job would cost, before anything is asked of anybody; see `tasks.quotes`."""
     from tasks.quotes import quote_job
 
-    return quote_job(session, workspace_id, kind, params)
+    return quote_job(session, workspace_id, kind, params, **more)
+
+
+def recheck_budget(workspace_id: UUID) -> None:
+    """Have this workspace's jobs that wait for money be looked at now; beat does it later anyway."""
+    _publish(app.signature("recheck_budgets", args=(str(workspace_id),), immutable=True))
 
 
 def check(kind: str, params: dict[str, Any]) -> None:
@@ -266,14 +274,20 @@ def _decide(session: Session, job: Job) -> None:
             phase.follow(session, job)
             _plan(session, job, phase)
         rows = [row for row in steps.list_steps(session, job.id) if row.phase == phase.name]
-        if any(row.state in (StepState.READY, StepState.RUNNING) for row in rows):
+        short = stopped_by_money(rows)
+        if not short and any(row.state in (StepState.READY, StepState.RUNNING) for row in rows):
             _run(session, job, phase, rows)
             return
         failed = [row for row in rows if row.state is StepState.FAILED and is_critical(row.kind, job.params)]
         if failed:
             _end_failed(session, job, failed[0])
             return
-        if waits := outcomes.why_waiting(session, job.id):
+        waits = outcomes.why_waiting(session, job.id)
+        if short:
+            also = f" {waits[1]}" if waits else ""
+            _wait(session, job, WaitsFor.BUDGET, explain_shortage(session, job, short) + also)
+            return
+        if waits:
             _wait(session, job, *waits)
             return
         if phase.gate in job.gates and not approvals.gate_passed(session, job, phase.gate):

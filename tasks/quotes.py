@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.briefs import FPS, frame_size
 from core.errors import Invalid
 from core.registry import SOURCES
 from core.scripts import Script, parse_script
-from db.money import Budget, BudgetScope
 from providers.base import ScriptRequest, VideoRequest
-from services.money import committed_today
+from services.caps import Cap, Payer, caps_in_force, refusing
+from services.films import find_project
+from services.money import money_mode
 from tasks.timeline import frames_for
 from tasks.wiring import check_names, open_speech, open_video, open_writer
 
@@ -33,22 +33,70 @@ def check_brief(kind: str, params: dict[str, Any]) -> None:
                 raise Invalid(f"The source {slug} has no {params['kind']}s.", field="params.sources")
 
 
-def quote_job(session: Session, workspace_id: UUID, kind: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Price a job per shot and provider, against the caps.
+def quote_job(
+    session: Session,
+    workspace_id: UUID,
+    kind: str,
+    params: dict[str, Any],
+    *,
+    project_id: UUID | None = None,
+    budget: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Price a job per shot and provider, and say which caps would refuse which line.
 
-    Amounts are micro-units. `known` is False as soon as one price is; such a quote is a lower bound.
+    Amounts are micro-units. `known` is False as soon as one price is; such a quote is a lower bound. Lines
+    are taken in order: one that does not fit is left out, as it would be in the job, and the next is tried.
     """
     check_brief(kind, params)
+    if project_id is not None:
+        find_project(session, workspace_id, project_id)
     lines = _film_lines(params) if kind == "film" else []
-    total = sum(line["amount"] for line in lines)
+    caps: list[dict[str, Any]] = []
+    for currency in sorted({line["currency"] for line in lines if line["amount"]} or {"USD"}):
+        own = budget if budget is not None and budget["currency"] == currency else None
+        payer = Payer(workspace_id, project_id, job_limit=own["amount"] if own else None)
+        caps += _judge(caps_in_force(session, payer, currency), lines, currency)
+    totals: dict[str, int] = {}
+    for line in lines:
+        totals[line["currency"]] = totals.get(line["currency"], 0) + line["amount"]
+    paid = [currency for currency, amount in sorted(totals.items()) if amount] or ["USD"]
     return {
         "kind": kind,
-        "amount": total,
-        "currency": "USD",
+        "amount": totals.get(paid[0], 0),
+        "currency": paid[0],
+        "totals": [{"currency": currency, "amount": totals.get(currency, 0)} for currency in paid],
         "known": all(line["known"] for line in lines),
+        "fits": all(not line["refused_by"] for line in lines),
+        "mode": money_mode(),
         "lines": lines,
-        "caps": _caps(session, workspace_id, total),
+        "caps": caps,
     }
+
+
+def _judge(caps: list[Cap], lines: list[dict[str, Any]], currency: str) -> list[dict[str, Any]]:
+    """Write on every line of this currency which caps refuse it; returns the caps against the whole."""
+    taken = 0
+    total = 0
+    for line in lines:
+        if line["currency"] != currency:
+            continue
+        total += line["amount"]
+        if line["amount"]:
+            line["refused_by"] = [cap.scope for cap in refusing(caps, taken + line["amount"])]
+        if not line["refused_by"]:
+            taken += line["amount"]
+    return [
+        {
+            "scope": cap.scope,
+            "currency": currency,
+            "limit": cap.limit,
+            "committed": cap.committed,
+            "missing": max(0, total - cap.room),
+            "fits": total <= cap.room or not total,
+            "message": cap.explain(total) if total > cap.room and total else "",
+        }
+        for cap in caps
+    ]
 
 
 def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -94,25 +142,5 @@ def _line(step: str, subject: str, provider: str, quoted: Any) -> dict[str, Any]
         "currency": quoted.currency,
         "known": quoted.known,
         "basis": quoted.basis,
+        "refused_by": [],
     }
-
-
-def _caps(session: Session, workspace_id: UUID, total: int) -> list[dict[str, Any]]:
-    limit = session.scalar(
-        select(Budget.limit_amount).where(
-            Budget.workspace_id == workspace_id,
-            Budget.scope == BudgetScope.WORKSPACE_DAY,
-            Budget.currency == "USD",
-        )
-    )
-    if limit is None:
-        return []
-    committed = committed_today(session, workspace_id, "USD")
-    return [
-        {
-            "scope": "workspace_day",
-            "limit": limit,
-            "committed": committed,
-            "fits": committed + total <= limit,
-        }
-    ]

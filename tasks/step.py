@@ -25,7 +25,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from core.errors import Permanent, PipelineError, Retryable, Unconfirmed
+from core.errors import OverBudget, Permanent, PipelineError, Retryable, Unconfirmed
 from core.failpoints import reach
 from core.hashing import digest, file_sha256
 from core.settings import Settings, get_settings
@@ -33,7 +33,7 @@ from core.storage import Storage, blob_key, open_storage
 from db.assets import Rendition, RenditionRole
 from db.session import reading, single, transaction
 from db.work import Job, JobState, StepState
-from services import claims, renditions, steps
+from services import claims, renditions, shortages, steps
 from services.claims import Claim, HeldJob
 from services.renditions import StoredFile
 from tasks import pipeline
@@ -50,7 +50,8 @@ LONGEST_DELAY = 60.0
 class RetryDecision:
     """What to do about an error."""
 
-    action: Literal["retry", "fail"]
+    action: Literal["retry", "wait", "fail"]
+    """`wait`: until there is money for it; see services/shortages.py."""
     delay: float = 0.0
 
 
@@ -58,10 +59,13 @@ def decide(error: PipelineError, failures: int) -> RetryDecision:
     """Judge an error by its class and by how often the step has failed before.
 
     Only `Retryable` is tried again, with the other side's own wish or a doubling delay, a minute at most.
+    `OverBudget` is nobody's failure: the step waits.
     """
     if isinstance(error, Retryable) and failures + 1 < FAILURES_ALLOWED:
         wish = error.retry_after if error.retry_after is not None else 2.0**failures
         return RetryDecision("retry", min(wish, LONGEST_DELAY))
+    if isinstance(error, OverBudget) and error.amount > 0:
+        return RetryDecision("wait")
     return RetryDecision("fail")
 
 
@@ -351,6 +355,8 @@ def _give_back(run: Run, error: PipelineError) -> float | None:
             state, outcome = StepState.CANCELLED, "cancelled"
         elif decision.action == "retry":
             state, outcome = StepState.READY, "retry"
+        elif isinstance(error, OverBudget) and decision.action == "wait":
+            state, outcome = StepState.READY, "waits"
         else:
             state, outcome = StepState.FAILED, "parked" if isinstance(error, Unconfirmed) else "failed"
         claims.give_back(
@@ -361,9 +367,12 @@ def _give_back(run: Run, error: PipelineError) -> float | None:
             code=error.code,
             message=error.message,
             delay=decision.delay,
+            blame=outcome != "waits",
         )
+        if isinstance(error, OverBudget) and outcome == "waits":
+            shortages.park_short(session, run.held, amount=error.amount, currency=error.currency)
     log.warning("step gave up an attempt", outcome=outcome, code=error.code, error=error.message)
-    return decision.delay if state is StepState.READY else None
+    return decision.delay if outcome == "retry" else None
 
 
 def _let_go(run: Run) -> None:

@@ -100,7 +100,10 @@ def test_append_only_tables_and_balanced_books_are_held_by_triggers(alembic, eng
         ("events", "append_only"),
         ("ledger_entries", "append_only"),
         ("script_versions", "append_only"),
+        ("ledger_transfers", "append_only"),
         ("ledger_entries", "ledger_balances"),
+        ("ledger_entries", "carries"),
+        ("ledger_accounts", "carried"),
     }
 
 
@@ -125,14 +128,18 @@ def _give_money_from_nowhere(engine: Engine) -> None:
         "INSERT INTO ledger_accounts (id, workspace_id, kind, currency) "
         "SELECT gen_random_uuid(), id, 'credits', 'USD' FROM workspaces"
     )
+    transfer = (
+        "INSERT INTO ledger_transfers (id, workspace_id, posting, amount, currency, idempotency_key) "
+        "SELECT gen_random_uuid(), id, 'top_up', 5, 'USD', 'gift' FROM workspaces"
+    )
     line = (
-        "INSERT INTO ledger_entries (workspace_id, transfer_id, account_id, amount, currency, reason, "
-        "idempotency_key) SELECT workspace_id, gen_random_uuid(), id, 5, 'USD', 'gift', 'a' FROM ledger_accounts"
+        "INSERT INTO ledger_entries (workspace_id, transfer_id, account_id, amount, currency) "
+        "SELECT a.workspace_id, t.id, a.id, 5, 'USD' FROM ledger_accounts a, ledger_transfers t"
     )
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO workspaces (id, name) VALUES (gen_random_uuid(), 'Studio')"))
-        connection.execute(text(account))
-        connection.execute(text(line))
+        for statement in (account, transfer, line):
+            connection.execute(text(statement))
 
 
 def test_a_migration_gives_up_on_a_lock_instead_of_blocking_running_code(alembic, engine):

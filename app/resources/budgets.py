@@ -6,11 +6,12 @@ from typing import Any
 
 from flask import Response
 
+from app import wakeups
 from app.api import Blueprint
 from app.auth import identity
 from app.paging import PageArgs, page_reply, window_of
 from app.reply import reply
-from app.schemas.house import BudgetOut, BudgetPage, BudgetPutIn
+from app.schemas.money import BudgetOut, BudgetPage, BudgetPutIn
 from db.session import reading, transaction
 from services.budgets import list_budgets, put_budget
 
@@ -36,4 +37,5 @@ def set_budget(data: dict[str, Any]) -> Response:
     """Set the cap of a job, a project, or the workspace's day."""
     caller = identity()
     with transaction() as session:
+        wakeups.recheck_after(session, caller.workspace_id)
         return reply(BudgetOut, put_budget(session, caller.workspace_id, caller.user_id, **data))

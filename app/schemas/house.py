@@ -5,10 +5,9 @@ from __future__ import annotations
 from marshmallow import fields, validate
 
 from app.paging import PageArgs
-from app.schemas.base import In, Out, currency, micros, page_of, words
+from app.schemas.base import In, Out, page_of, words
 from app.schemas.jobs import ByKind, FilmJobIn, ScrapeJobIn, TextRemovalJobIn
 from db.identity import Scope
-from db.money import BudgetScope
 from db.review import Verb
 
 
@@ -65,22 +64,6 @@ class ApprovalOut(Out):
     created_at = fields.DateTime(required=True)
 
 
-class BudgetPutIn(In):
-    scope = fields.String(required=True, validate=validate.OneOf([s.value for s in BudgetScope]))
-    scope_id = fields.UUID(load_default=None, allow_none=True)
-    limit_amount = micros(required=True)
-    currency = currency(load_default="USD")
-
-
-class BudgetOut(Out):
-    id = fields.UUID(required=True)
-    scope = fields.String(required=True)
-    scope_id = fields.UUID(required=True, allow_none=True)
-    limit_amount = fields.Integer(required=True)
-    currency = fields.String(required=True)
-    created_at = fields.DateTime(required=True)
-
-
 class ActivityArgs(PageArgs):
     subject_id = fields.UUID(load_default=None)
     action = words(64, load_default=None)
@@ -134,5 +117,4 @@ class AbilitiesOut(Out):
 
 ApiKeyPage = page_of(ApiKeyOut, "ApiKeyPage")
 ApprovalPage = page_of(ApprovalOut, "ApprovalPage")
-BudgetPage = page_of(BudgetOut, "BudgetPage")
 ActivityPage = page_of(ActivityOut, "ActivityPage")

@@ -104,10 +104,19 @@ class EventArgs(In):
     limit = fields.Integer(load_default=200, validate=validate.Range(min=1, max=1000))
 
 
-class CostOut(Out):
-    captured = fields.Integer(required=True)
+class AmountsOut(Out):
+    captured = fields.Integer(required=True, metadata={"description": "Spent, less what was refunded."})
     held = fields.Integer(required=True)
+    quoted = fields.Integer(
+        required=True, metadata={"description": "The price of all that was asked for so far."}
+    )
     currency = fields.String(required=True)
+
+
+class CostOut(AmountsOut):
+    others = fields.List(
+        fields.Nested(AmountsOut), required=True, metadata={"description": "The same in further currencies."}
+    )
 
 
 class FaultOut(Out):

@@ -28,6 +28,17 @@ CREATE CONSTRAINT TRIGGER ledger_balances AFTER INSERT ON ledger_entries
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_balances();
 """
 
+# An account's balance follows its entries, whoever writes them, and nothing else can change it.
+LEDGER_CARRIES = """
+CREATE FUNCTION ledger_carries() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE ledger_accounts SET balance = balance + NEW.amount WHERE id = NEW.account_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER carries AFTER INSERT ON ledger_entries
+    FOR EACH ROW EXECUTE FUNCTION ledger_carries();
+"""
+
 # Append-only tables refuse edits from anyone; rows leave only with their whole workspace or job.
 # A cascade runs inside a trigger, so depth 0 is a statement that names the ledger itself.
 LEDGER_IMMUTABLE = """
@@ -38,6 +49,14 @@ END $$;
 CREATE TRIGGER append_only BEFORE UPDATE ON ledger_entries
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER kept BEFORE DELETE ON ledger_entries
+    FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE ON ledger_transfers
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER kept BEFORE DELETE ON ledger_transfers
+    FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER carried BEFORE UPDATE ON ledger_accounts
+    FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER kept BEFORE DELETE ON ledger_accounts
     FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE ON events
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -253,6 +272,7 @@ def upgrade() -> None:
             "kind",
             sa.Enum(
                 "credits",
+                "held",
                 "spent",
                 "funding",
                 name="kind",
@@ -263,6 +283,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("balance", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["workspace_id"],
@@ -274,6 +295,52 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "workspace_id", "kind", "currency", name=op.f("uq_ledger_accounts_workspace_id_kind_currency")
         ),
+        sa.UniqueConstraint(
+            "id", "workspace_id", "currency", name=op.f("uq_ledger_accounts_id_workspace_id_currency")
+        ),
+    )
+    op.create_table(
+        "ledger_transfers",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column(
+            "posting",
+            sa.Enum(
+                "top_up",
+                "opening",
+                "hold",
+                "capture",
+                "release",
+                "refund",
+                name="posting",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("idempotency_key", sa.String(length=300), nullable=False),
+        sa.Column("hold_id", sa.UUID(), nullable=True),
+        sa.Column("job_id", sa.UUID(), nullable=True),
+        sa.Column("submission_id", sa.UUID(), nullable=True),
+        sa.Column("note", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"],
+            ["workspaces.id"],
+            name=op.f("fk_ledger_transfers_workspace_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_transfers")),
+        sa.UniqueConstraint(
+            "workspace_id", "idempotency_key", name=op.f("uq_ledger_transfers_workspace_id_idempotency_key")
+        ),
+    )
+    op.create_index(op.f("ix_ledger_transfers_job_id"), "ledger_transfers", ["job_id"], unique=False)
+    op.create_index(
+        op.f("ix_ledger_transfers_workspace_id_id"), "ledger_transfers", ["workspace_id", "id"], unique=False
     )
     op.create_table(
         "memberships",
@@ -391,14 +458,15 @@ def upgrade() -> None:
         sa.Column("account_id", sa.UUID(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
-        sa.Column("reason", sa.String(length=64), nullable=False),
-        sa.Column("idempotency_key", sa.String(length=200), nullable=False),
-        sa.Column("job_id", sa.UUID(), nullable=True),
-        sa.Column("submission_id", sa.UUID(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("amount <> 0", name=op.f("ck_ledger_entries_amount_not_zero")),
         sa.ForeignKeyConstraint(
-            ["account_id"], ["ledger_accounts.id"], name=op.f("fk_ledger_entries_account_id")
+            ["account_id", "workspace_id", "currency"],
+            ["ledger_accounts.id", "ledger_accounts.workspace_id", "ledger_accounts.currency"],
+            name="fk_ledger_entries_account",
+        ),
+        sa.ForeignKeyConstraint(
+            ["transfer_id"], ["ledger_transfers.id"], name=op.f("fk_ledger_entries_transfer_id")
         ),
         sa.ForeignKeyConstraint(
             ["workspace_id"],
@@ -408,14 +476,10 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_entries")),
         sa.UniqueConstraint(
-            "account_id", "idempotency_key", name=op.f("uq_ledger_entries_account_id_idempotency_key")
+            "transfer_id", "account_id", name=op.f("uq_ledger_entries_transfer_id_account_id")
         ),
     )
-    op.create_index(op.f("ix_ledger_entries_job_id"), "ledger_entries", ["job_id"], unique=False)
-    op.create_index(op.f("ix_ledger_entries_transfer_id"), "ledger_entries", ["transfer_id"], unique=False)
-    op.create_index(
-        op.f("ix_ledger_entries_workspace_id_id"), "ledger_entries", ["workspace_id", "id"], unique=False
-    )
+    op.create_index(op.f("ix_ledger_entries_account_id"), "ledger_entries", ["account_id"], unique=False)
     op.create_table(
         "media_assets",
         sa.Column("id", sa.UUID(), nullable=False),
@@ -955,8 +1019,11 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.UUID(), nullable=False),
         sa.Column("job_id", sa.UUID(), nullable=False),
         sa.Column("project_id", sa.UUID(), nullable=True),
+        sa.Column("key", sa.String(length=200), nullable=True),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("captured", sa.BigInteger(), nullable=False),
+        sa.Column("refunded", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("overrun", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column(
             "state",
@@ -979,7 +1046,12 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("amount > 0", name=op.f("ck_holds_amount_positive")),
         sa.CheckConstraint("captured >= 0 AND captured <= amount", name=op.f("ck_holds_captured_within")),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_holds_job_id"), ondelete="CASCADE"),
+        sa.CheckConstraint("refunded >= 0 AND refunded <= captured", name=op.f("ck_holds_refunded_within")),
+        sa.CheckConstraint("overrun >= 0", name=op.f("ck_holds_overrun_not_negative")),
+        sa.CheckConstraint(
+            "(closed_at IS NULL) = (state = 'open')", name=op.f("ck_holds_closed_when_not_open")
+        ),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_holds_job_id")),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name=op.f("fk_holds_project_id"), ondelete="SET NULL"
         ),
@@ -992,6 +1064,8 @@ def upgrade() -> None:
     op.create_index(
         "ix_holds_open", "holds", ["expires_at"], unique=False, postgresql_where=sa.text("state = 'open'")
     )
+    op.create_index(op.f("ix_holds_project_id"), "holds", ["project_id"], unique=False)
+    op.create_index("uq_holds_key", "holds", ["workspace_id", "key"], unique=True)
     op.create_index(
         op.f("ix_holds_workspace_id_created_at"), "holds", ["workspace_id", "created_at"], unique=False
     )
@@ -1031,6 +1105,8 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("not_before", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("short_amount", sa.BigInteger(), nullable=True),
+        sa.Column("short_currency", sa.String(length=3), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("worker", sa.String(length=200), nullable=True),
         sa.Column("task_id", sa.String(length=64), nullable=True),
@@ -1045,6 +1121,10 @@ def upgrade() -> None:
             "(lease_until IS NOT NULL) = (state = 'running')", name=op.f("ck_steps_lease_while_running")
         ),
         sa.CheckConstraint("attempt >= 0", name=op.f("ck_steps_attempt_not_negative")),
+        sa.CheckConstraint(
+            "(short_amount IS NULL) = (short_currency IS NULL)",
+            name=op.f("ck_steps_short_amount_has_currency"),
+        ),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_steps_job_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["reused_from"], ["steps.id"], name=op.f("fk_steps_reused_from"), ondelete="SET NULL"
@@ -1070,6 +1150,13 @@ def upgrade() -> None:
         ["workspace_id", "input_hash"],
         unique=False,
         postgresql_where=sa.text("state = 'succeeded' AND input_hash IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_steps_short",
+        "steps",
+        ["workspace_id"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('ready', 'running') AND short_amount IS NOT NULL"),
     )
     op.create_index(
         "uq_steps_job_kind_subject_variant",
@@ -1299,6 +1386,7 @@ def upgrade() -> None:
         "fk_shots_selected_take_id", "shots", "takes", ["selected_take_id"], ["id"], ondelete="SET NULL"
     )
     op.execute(LEDGER_BALANCES)
+    op.execute(LEDGER_CARRIES)
     op.execute(LEDGER_IMMUTABLE)
 
 
@@ -1335,6 +1423,11 @@ def downgrade() -> None:
     op.drop_table("takes")
     op.drop_index("uq_steps_job_kind_subject_variant", table_name="steps", postgresql_nulls_not_distinct=True)
     op.drop_index(
+        "ix_steps_short",
+        table_name="steps",
+        postgresql_where=sa.text("state IN ('ready', 'running') AND short_amount IS NOT NULL"),
+    )
+    op.drop_index(
         "ix_steps_reuse",
         table_name="steps",
         postgresql_where=sa.text("state = 'succeeded' AND input_hash IS NOT NULL"),
@@ -1343,6 +1436,8 @@ def downgrade() -> None:
     op.drop_index("ix_steps_leases", table_name="steps", postgresql_where=sa.text("state = 'running'"))
     op.drop_table("steps")
     op.drop_index(op.f("ix_holds_workspace_id_created_at"), table_name="holds")
+    op.drop_index("uq_holds_key", table_name="holds")
+    op.drop_index(op.f("ix_holds_project_id"), table_name="holds")
     op.drop_index("ix_holds_open", table_name="holds", postgresql_where=sa.text("state = 'open'"))
     op.drop_index(op.f("ix_holds_job_id"), table_name="holds")
     op.drop_table("holds")
@@ -1387,9 +1482,7 @@ def downgrade() -> None:
     op.drop_table("origins")
     op.drop_index(op.f("ix_media_assets_sha256"), table_name="media_assets")
     op.drop_table("media_assets")
-    op.drop_index(op.f("ix_ledger_entries_workspace_id_id"), table_name="ledger_entries")
-    op.drop_index(op.f("ix_ledger_entries_transfer_id"), table_name="ledger_entries")
-    op.drop_index(op.f("ix_ledger_entries_job_id"), table_name="ledger_entries")
+    op.drop_index(op.f("ix_ledger_entries_account_id"), table_name="ledger_entries")
     op.drop_table("ledger_entries")
     op.drop_index(op.f("ix_comments_asset_id_id"), table_name="comments")
     op.drop_table("comments")
@@ -1400,6 +1493,9 @@ def downgrade() -> None:
     op.drop_table("asset_relationships")
     op.drop_table("tags")
     op.drop_table("memberships")
+    op.drop_index(op.f("ix_ledger_transfers_workspace_id_id"), table_name="ledger_transfers")
+    op.drop_index(op.f("ix_ledger_transfers_job_id"), table_name="ledger_transfers")
+    op.drop_table("ledger_transfers")
     op.drop_table("ledger_accounts")
     op.drop_index(op.f("ix_idempotency_keys_created_at"), table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
@@ -1419,4 +1515,5 @@ def downgrade() -> None:
     op.drop_table("blobs")
 
     op.execute("DROP FUNCTION ledger_balances()")
+    op.execute("DROP FUNCTION ledger_carries()")
     op.execute("DROP FUNCTION refuse_change()")

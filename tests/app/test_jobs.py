@@ -31,7 +31,7 @@ def test_a_job_is_accepted_with_its_address_and_state(client, film_job):
     assert answer.headers["Location"] == f"/api/v1/jobs/{answer.json['id']}"
     shown = client.get(answer.headers["Location"]).json
     assert shown["kind"] == "film"
-    assert shown["cost"] == {"captured": 0, "held": 0, "currency": "USD"}
+    assert shown["cost"] == {"captured": 0, "held": 0, "quoted": 0, "currency": "USD", "others": []}
     assert shown["params"]["size"] == 720
     assert shown["links"]["film"] == f"/api/v1/films/{shown['film_id']}"
 

@@ -193,18 +193,9 @@ def test_bytes_nobody_points_at_leave_the_store_and_others_stay(house, broker, s
     assert storage.exists(blob_key("b" * 64))
 
 
-def test_the_books_are_found_in_order(house, broker):
-    job_id = make_job(house)
-    with transaction() as session:
-        hold = money.place_hold(session, session.get_one(Job, job_id), amount=5, currency="USD")
-    with transaction() as session:
-        money.capture_hold(session, hold, actual=3, submission_id=new_id())
-    beat.verify_books()
-    with reading() as session:
-        assert money.unbalanced_transfers(session) == []
-
-
-@pytest.mark.parametrize("entry", ["tick", "advance-idle-jobs", "reclaim-expired-leases", "expire-holds"])
+@pytest.mark.parametrize(
+    "entry", ["tick", "advance-idle-jobs", "reclaim-expired-leases", "expire-holds", "recheck-budgets"]
+)
 def test_a_duty_nobody_picked_up_is_worthless_once_the_next_is_due(broker, entry):
     from tasks.app import app
 

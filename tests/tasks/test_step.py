@@ -47,12 +47,14 @@ FAIL = RetryDecision("fail")
         (Permanent("no"), 0, FAIL),
         (Misconfigured("no key"), 0, FAIL),
         (Unlicensed("no licence"), 0, FAIL),
-        (OverBudget("no money"), 0, FAIL),
+        (OverBudget("no money", amount=5), 0, RetryDecision("wait")),
+        (OverBudget("no money", amount=5), FAILURES_ALLOWED, RetryDecision("wait")),
+        (OverBudget("nothing would help"), 0, FAIL),
         (NotFound("gone"), 0, FAIL),
         (Invalid("bad", field="x"), 0, FAIL),
     ],
 )
-def test_only_what_may_succeed_later_is_tried_again(error, failures, expected):
+def test_only_what_may_succeed_later_is_tried_again_or_waits(error, failures, expected):
     assert decide(error, failures) == expected
 
 
