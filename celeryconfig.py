@@ -69,6 +69,7 @@ task_send_sent_event = False  # received, started and ended are what Flower show
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 beat_max_loop_interval = 3
+beat_scheduler = "tasks.ticking:SteadyScheduler"
 beat_schedule_filename = str(_settings.var_dir / "celerybeat-schedule")
 
 task_default_queue = "control"
