@@ -8,6 +8,9 @@ STAMP := $(VENV)/.installed
 CALLSHEET := $(RUN) -m app
 SOURCES := app tasks providers scrapers db services media core simulator bench celeryconfig.py flowerconfig.py gunicorn.conf.py
 NAME ?=
+RUNS ?=
+SEED ?=
+FAULT ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
@@ -40,8 +43,8 @@ fix: $(STAMP) ## format, and mend what the linter can mend
 bench: $(STAMP) ## run the benchmarks (NAME=<name>: one of them) into bench/results
 	@$(RUN) -m bench $(NAME)
 
-chaos: $(STAMP) ## kill workers and beat, flush the broker in the middle of films, fill the disk
-	@$(RUN) -m pytest tests/e2e/test_survival.py --no-cov
+chaos: $(STAMP) ## seeded faults against a whole installation (RUNS=<n>, SEED=<first>), and what they broke
+	@$(RUN) -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),--fault "$(FAULT)")
 
 simulator: $(STAMP) ## run simulated vendors on this machine
 	@$(RUN) -m simulator

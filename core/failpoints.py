@@ -22,11 +22,11 @@ Action = Literal["kill", "stall", "fail"]
 STALL_SECONDS = 10.0
 
 
-def reach(point: str, job: str = "") -> None:
+def reach(point: str, job: str = "", step: str = "") -> None:
     """Do what was ordered for this point, once; mostly nothing.
 
-    `job` is the id of the job concerned: an order may be for one job alone. Raises Retryable when the
-    order is `fail`.
+    `job` is the id of the job concerned, `step` the kind of the step: an order may be for one of them
+    alone. Raises Retryable when the order is `fail`.
     """
     settings = get_settings()
     if not settings.failpoints or settings.callsheet_env == "production":
@@ -37,28 +37,34 @@ def reach(point: str, job: str = "") -> None:
         wish = json.loads(order.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return
-    if wish["job"] and wish["job"] != job:
+    if (wish["job"] and wish["job"] != job) or (wish["step"] and wish["step"] != step):
         return
+    taken = folder / f".{point}.{os.getpid()}"
     try:
-        order.rename(folder / f"{point}.reached")
+        order.rename(taken)
     except FileNotFoundError:
         return  # another process was first
+    taken.write_text(str(os.getpid()), encoding="utf-8")
+    taken.rename(folder / f"{point}.reached")
     _obey(wish["action"], point)
 
 
-def arm(settings: Settings, point: str, action: Action, *, job: str = "") -> None:
-    """Order an action for the next process that reaches the point (in this job, when one is named)."""
+def arm(settings: Settings, point: str, action: Action, *, job: str = "", step: str = "") -> None:
+    """Order an action for the next process that reaches the point (in this job, in such a step)."""
     folder = settings.var_dir / "failpoints"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{point}.reached").unlink(missing_ok=True)
     draft = folder / f".{point}"
-    draft.write_text(json.dumps({"action": action, "job": job}), encoding="utf-8")
+    draft.write_text(json.dumps({"action": action, "job": job, "step": step}), encoding="utf-8")
     draft.replace(folder / point)
 
 
-def reached(settings: Settings, point: str) -> bool:
-    """Whether a process took the last order for this point."""
-    return (settings.var_dir / "failpoints" / f"{point}.reached").exists()
+def reached(settings: Settings, point: str) -> int | None:
+    """The id of the process that took the last order for this point, None while nobody did."""
+    try:
+        return int((settings.var_dir / "failpoints" / f"{point}.reached").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
 
 
 def disarm(settings: Settings) -> None:

@@ -196,16 +196,16 @@ class Run:
             yield session
             self._finish(session)
             self.left = claims.steps_left(session, self.held)
-            reach("save.before_commit", str(self.job.id))
-        reach("save.after_commit", str(self.job.id))
+            reach("save.before_commit", str(self.job.id), self.held.kind)
+        reach("save.after_commit", str(self.job.id), self.held.kind)
 
     def save(self, result: dict[str, Any]) -> None:
         """End a step that leaves no row but its own; raises LostClaim as `saving` does."""
         self.result = result
-        reach("save.before_commit", str(self.job.id))
+        reach("save.before_commit", str(self.job.id), self.held.kind)
         with single() as connection:
             self._finish(connection)
-            reach("save.after_commit", str(self.job.id))
+            reach("save.after_commit", str(self.job.id), self.held.kind)
             self.left = claims.steps_left(connection, self.held)
 
     def add_to_job(self, session: Session) -> None:
@@ -277,7 +277,7 @@ def put_file(path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFil
 def _perform(
     work: Callable[[Run], None], step_id: UUID, request: Any, *, version: int, limit: float, solo: bool
 ) -> None:
-    reach("claim.before")
+    reach("claim.before", step=str(request.task))
     with single() as connection:
         lease = timedelta(seconds=get_settings().step_lease_seconds)
         taken = claims.claim(
@@ -286,7 +286,7 @@ def _perform(
     if taken is None:
         return
     held, job = taken
-    reach("claim.after", str(job.id))
+    reach("claim.after", str(job.id), held.kind)
     structlog.contextvars.bind_contextvars(
         job=str(held.job_id),
         step=held.kind,
@@ -304,7 +304,7 @@ def _perform(
             _skip(run, f"{blocking[0].kind} {blocking[0].label} did not succeed".replace("  ", " "))
         else:
             with beating(run._pulse):  # noqa: SLF001 (the two halves of one mechanism)
-                reach("step.working", str(job.id))
+                reach("step.working", str(job.id), held.kind)
                 work(run)
         log.info("step ended", seconds=round(time.monotonic() - began, 3), reused=run.reused_from is not None)
     except LostClaim:
