@@ -5,6 +5,8 @@ claim that finds nothing. The visibility timeout is long on purpose: a lease, no
 a silent worker's step is given to another.
 """
 
+from kombu.entity import Exchange, Queue
+
 from core.embedded import broker_url as _broker_url
 from core.embedded import redis_url as _redis_url
 from core.settings import get_settings
@@ -29,7 +31,14 @@ if broker_url.startswith("redis"):
     }
 else:
     broker_transport_options = {"confirm_publish": True}
-    task_default_queue_type = "quorum"
+    broker_heartbeat = 30
+    # Delayed delivery takes no direct exchange.
+    _exchange = Exchange("callsheet", type="topic")  # type: ignore[no-untyped-call]
+    _arguments = {"x-queue-type": "quorum", "x-consumer-timeout": 2 * _LONGEST_STEP * 1000}
+    task_queues = [
+        Queue(name, _exchange, routing_key=name, queue_arguments=_arguments)  # type: ignore[no-untyped-call]
+        for name in ("control", "scrape", "submit", "poll", "notify", "media")
+    ]
     worker_detect_quorum_queues = True
 result_backend_transport_options = {
     "visibility_timeout": 2 * _LONGEST_STEP,
@@ -99,8 +108,16 @@ task_routes = {
 
 
 def _every(task: str, seconds: float) -> dict[str, object]:
-    """A duty; its message is worthless once the next one is due."""
-    return {"task": task, "schedule": seconds, "options": {"expires": max(2 * seconds, 5.0)}}
+    """A duty; its message is worthless once the next one is due.
+
+    Beat keeps one connection for good, and only a second try makes it open a new one.
+    """
+    again = {"max_retries": 1, "interval_start": 0}
+    return {
+        "task": task,
+        "schedule": seconds,
+        "options": {"expires": max(2 * seconds, 5.0), "retry": True, "retry_policy": again},
+    }
 
 
 beat_schedule = {

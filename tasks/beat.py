@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from kombu.connection import Connection
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 QUIET_WITH_IDLE_QUEUE = 8.0
 QUIET_WITH_BACKLOG = 120.0
+STEP_QUEUES = ("media", "scrape", "control", "submit")
 
 
 def duty(name: str) -> Any:
@@ -142,15 +144,23 @@ def verify_books() -> None:
 
 def _backlog() -> int:
     """Messages waiting in the steps' queues; 0 when the broker cannot be asked."""
-    total = 0
     try:
-        with app.connection_for_read() as connection, connection.channel() as channel:
-            for queue in ("media", "scrape", "control", "submit"):
-                total += int(channel._size(queue)) if hasattr(channel, "_size") else _declared(channel, queue)  # noqa: SLF001
+        with app.connection_for_read() as connection:
+            return sum(_waiting(connection, queue) for queue in STEP_QUEUES)
     except Exception as error:  # noqa: BLE001 (an unreachable broker has no backlog we could know of)
         log.warning("the broker could not be asked for its backlog", error=str(error))
-    return total
+        return 0
 
 
-def _declared(channel: object, queue: str) -> int:
-    return int(channel.queue_declare(queue=queue, passive=True).message_count)  # type: ignore[attr-defined]
+def _waiting(connection: Connection, queue: str) -> int:
+    """Messages in one queue, on any broker; a queue that nobody has declared yet has none."""
+    # A channel of its own: RabbitMQ closes it over a queue that is not there.
+    channel = connection.channel()  # type: ignore[no-untyped-call]
+    try:
+        if hasattr(channel, "_size"):  # Redis: kombu looks for the queue itself without the key's prefix
+            return int(channel._size(queue))  # noqa: SLF001
+        return int(channel.queue_declare(queue=queue, passive=True).message_count)
+    except connection.channel_errors:
+        return 0
+    finally:
+        channel.close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -392,8 +393,10 @@ def _shadow(kind: str, label: str, job_id: UUID) -> str:
 
 
 def _send(step_id: UUID, kind: str, job_id: UUID, label: str, *, countdown: float | None = None) -> None:
+    """Whole seconds of delay, rounded up: RabbitMQ counts in them, and a message must not come too early."""
     signature = app.signature(kind, kwargs=_arguments(step_id, job_id) | {"solo": True}, immutable=True)
-    _publish(signature.set(shadow=_shadow(kind, label, job_id), countdown=countdown, ignore_result=True))
+    delay = None if countdown is None else ceil(countdown)
+    _publish(signature.set(shadow=_shadow(kind, label, job_id), countdown=delay, ignore_result=True))
 
 
 def _publish(canvas: Any) -> None:

@@ -25,6 +25,7 @@ from sqlalchemy.engine import make_url
 from app.commands.database import drop_database
 from core import embedded
 from core.settings import ROOT, Settings, get_settings
+from tests.brokers import KINDS, Broker, RabbitBroker, RedisBroker, empty_rabbit, start_rabbit
 from tests.simulated import Vendors
 from tests.stack import Stack
 
@@ -125,12 +126,24 @@ def redis_url(servers) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(monkeypatch, tmp_path, database_url, redis_url, servers) -> Iterator[Settings]:
+def broker_url(broker_kind, servers, redis_url, request) -> Iterator[str]:
+    """The broker of a test without workers, empty before and after."""
+    if broker_kind == "redis":
+        yield servers.broker_url
+        return
+    url = request.getfixturevalue("rabbitmq").vhost("tests")
+    empty_rabbit(url)
+    yield url
+    empty_rabbit(url)
+
+
+@pytest.fixture
+def settings(monkeypatch, tmp_path, database_url, redis_url, broker_url) -> Iterator[Settings]:
     """Settings of an installation of its own: its database, a flushed Redis, its own VAR_DIR."""
     values = {
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
-        "BROKER_URL": servers.broker_url,
+        "BROKER_URL": broker_url,
         "VAR_DIR": str(tmp_path / "var"),
         "SECRET_KEY": secrets.token_urlsafe(32),
     }
@@ -150,15 +163,54 @@ def vendors(tmp_path_factory) -> Iterator[Vendors]:
 
 
 @pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitBroker]:
+    """The session's RabbitMQ with a virtual host for each use; a test that needs it skips without the package."""
+    broker = start_rabbit("stack", "tests")
+    yield broker
+    broker.remove()
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test marked `both_brokers` once on each."""
+    if metafunc.definition.get_closest_marker("both_brokers") is not None:
+        metafunc.parametrize("broker_kind", KINDS, indirect=True)
+
+
+@pytest.fixture
+def broker_kind(request) -> str:
+    """What carries the messages in this test; Redis unless it is marked `both_brokers`."""
+    return getattr(request, "param", "redis")
+
+
+@pytest.fixture(scope="session")
 def running_stack(servers, template_database, vendors) -> Iterator[Stack]:
     """Real workers and beat as processes, against a database of their own; stopped at the end."""
+    broker = RedisBroker()
+    try:
+        with _run_stack(servers, template_database, broker, vendors, results="2") as stack:
+            yield stack
+    finally:
+        broker.remove()
+
+
+@pytest.fixture(scope="session")
+def rabbit_stack(servers, template_database, rabbitmq, vendors) -> Iterator[Stack]:
+    """The same on RabbitMQ."""
+    with _run_stack(servers, template_database, rabbitmq, vendors, results="3") as stack:
+        yield stack
+
+
+@contextlib.contextmanager
+def _run_stack(
+    servers: embedded.Urls, template: str, broker: Broker, vendors: Vendors, *, results: str
+) -> Iterator[Stack]:
     name = f"callsheet_stack_{next(_numbers)}"
-    _create_database(servers.database_url, name, template=template_database)
+    _create_database(servers.database_url, name, template=template)
     folder = Path(tempfile.mkdtemp(prefix="callsheet-stack-"))
     environment = {
         "DATABASE_URL": _on_database(servers.database_url, name),
-        "REDIS_URL": _on_database(servers.redis_url, "2"),
-        "BROKER_URL": _on_database(servers.redis_url, "3"),
+        "REDIS_URL": _on_database(servers.redis_url, results),
+        "BROKER_URL": broker.url,
         "VAR_DIR": str(folder),
         "SECRET_KEY": secrets.token_urlsafe(32),
         "STEP_LEASE_SECONDS": "5",
@@ -170,7 +222,7 @@ def running_stack(servers, template_database, vendors) -> Iterator[Stack]:
         "FOLDER_SOURCES": str(folder / "footage"),
     }
     (folder / "footage").mkdir()
-    stack = Stack(folder, environment)
+    stack = Stack(folder, environment, broker)
     try:
         for process in ("worker-io", "worker-media", "beat"):
             stack.start(process)
@@ -183,16 +235,17 @@ def running_stack(servers, template_database, vendors) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def stack(running_stack, monkeypatch, request) -> Iterator[Stack]:
+def stack(broker_kind, monkeypatch, request) -> Iterator[Stack]:
     """The running workers, with this process's settings pointed at them; logs are shown on failure."""
-    for key, value in running_stack.environment.items():
+    running = request.getfixturevalue("rabbit_stack" if broker_kind == "rabbitmq" else "running_stack")
+    for key, value in running.environment.items():
         monkeypatch.setenv(key, value)
-    running_stack.mark_logs()
+    running.mark_logs()
     with _fresh_caches():
-        yield running_stack
+        yield running
     report = request.node.stash.get(_REPORT, None)
     if report is not None and report.failed:
-        sys.stderr.write(running_stack.logs())
+        sys.stderr.write(running.logs())
 
 
 @pytest.fixture(scope="session")

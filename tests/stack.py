@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.commands.processes import child_environment, command_lines
 from core.settings import ROOT
+from tests.brokers import Broker
 
 READY = {"worker-io": "ready.", "worker-media": "ready.", "beat": "beat ready.", "api": "Listening at"}
 READY_SECONDS = 40.0
@@ -19,9 +24,10 @@ STOP_SECONDS = 30.0
 class Stack:
     """Processes that share one environment; `environment` also fits the test's own process."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], broker: Broker) -> None:
         self.folder = folder
         self.environment = environment
+        self.broker = broker
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._marks: dict[Path, int] = {}
 
@@ -36,6 +42,15 @@ class Stack:
             )  # fmt: skip
         self._running[name] = process
         return process
+
+    def serve(self) -> str:
+        """Start the API, unless it runs; returns its base address."""
+        if "api" not in self._running:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self.environment["API_PORT"] = str(free.getsockname()[1])
+            self.start("api")
+            self.wait_ready("api")
+        return f"http://127.0.0.1:{self.environment['API_PORT']}/api/v1"
 
     def wait_ready(self, *names: str) -> None:
         """Wait until each process says that it takes work."""
@@ -53,6 +68,28 @@ class Stack:
         process.wait(STOP_SECONDS)
         log = self._log(name)
         log.rename(log.with_suffix(f".{process.pid}.log"))
+
+    @contextmanager
+    def supervised(self) -> Iterator[None]:
+        """Start again what ends by itself, as the product's supervisor does.
+
+        A worker does, for one, when its Redis goes while it has a message to acknowledge.
+        """
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(0.2):
+                for name, process in list(self._running.items()):
+                    if process.poll() is not None:
+                        self.start(name)
+
+        watcher = threading.Thread(target=watch, name="supervisor", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
 
     def stop(self) -> None:
         for process in self._running.values():

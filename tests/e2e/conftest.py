@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -156,31 +155,21 @@ class Studio:
 
     def flush_broker(self) -> None:
         """Lose every message and every chord counter."""
-        for name in ("BROKER_URL", "REDIS_URL"):
-            client = redis.Redis.from_url(self.stack.environment[name])
+        self.stack.broker.flush()
+        with closing(redis.Redis.from_url(self.stack.environment["REDIS_URL"])) as client:
             client.flushdb()
-            client.close()
 
 
-@pytest.fixture(scope="session")
-def api(running_stack) -> str:
-    """Base address of the stack's own API process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running_stack.environment["API_PORT"] = str(port)
-    running_stack.start("api")
-    running_stack.wait_ready("api")
-    return f"http://127.0.0.1:{port}/api/v1"
-
-
-@pytest.fixture(scope="session")
-def rows_engine(running_stack) -> Iterator[Engine]:
-    engine = create_engine(running_stack.environment["DATABASE_URL"])
-    yield engine
-    engine.dispose()
+@contextmanager
+def open_studio(stack: Stack) -> Iterator[Studio]:
+    engine = create_engine(stack.environment["DATABASE_URL"])
+    try:
+        yield Studio(stack, engine, stack.serve())
+    finally:
+        engine.dispose()
 
 
 @pytest.fixture
-def studio(running_stack, rows_engine, api, stack) -> Studio:
-    return Studio(stack, rows_engine, api)
+def studio(stack) -> Iterator[Studio]:
+    with open_studio(stack) as studio:
+        yield studio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from media.ffmpeg import run as ffmpeg
 from media.probe import probe
 from media.sound import measure_loudness
 from services.films import film_shots
-from tests.e2e.conftest import Studio
+from tests.e2e.conftest import Studio, open_studio
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -81,8 +82,9 @@ class Premiere:
 
 
 @pytest.fixture(scope="module")
-def premiere(running_stack, rows_engine, api) -> Premiere:
-    return Premiere(Studio(running_stack, rows_engine, api))
+def premiere(running_stack) -> Iterator[Premiere]:
+    with open_studio(running_stack) as studio:
+        yield Premiere(studio)
 
 
 def frames_of(path: Path, start: float, count: int, tmp_path: Path) -> np.ndarray:

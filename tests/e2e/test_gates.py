@@ -56,6 +56,7 @@ def next_question(studio: Studio, job_id: UUID, count: int):
     studio.until(look, why=f"question {count}")
 
 
+@pytest.mark.both_brokers
 def test_a_film_goes_through_three_gates_with_every_kind_of_yes(studio):
     job_id = studio.film(TWO, gates=("script", "takes", "cut"), captions="none")
     next_question(studio, job_id, 1)

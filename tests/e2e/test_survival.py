@@ -1,4 +1,4 @@
-"""Whatever is killed, flushed, cancelled or filled up: the film comes out, and nothing is done twice."""
+"""Whatever is killed, cancelled or filled up: the film comes out, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -97,16 +97,7 @@ def test_killing_io_and_beat_still_ends_in_the_film(studio):
     assert {step_id: after[step_id] for step_id in kept} == kept
 
 
-def test_a_flushed_broker_still_ends_in_the_film(studio):
-    job_id = studio.film(THREE, captions="none")
-    studio.running(job_id, "submit_take")
-    studio.flush_broker()
-    kept = saved(studio, job_id)
-    assert master_of(studio, job_id).frames > 24
-    after = saved(studio, job_id)
-    assert {step_id: after[step_id] for step_id in kept} == kept
-
-
+@pytest.mark.both_brokers
 def test_a_cancelled_film_ends_within_five_seconds_and_leaves_no_ffmpeg(studio):
     long = THREE.replace("[duration: 5]", "[duration: 60]")
     job_id = studio.film(long, captions="none", size=720)

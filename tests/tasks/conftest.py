@@ -4,54 +4,102 @@ from __future__ import annotations
 
 import base64
 import json
+import runpy
+from collections.abc import Iterator
+from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import amqp
 import kombu.pools
 import pytest
 import redis
+from amqp.exceptions import NotFound
+from kombu import Connection
 
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from db.session import transaction
 from services import steps
+from tests.brokers import QUEUES, empty_rabbit
 from tests.services.makers import House, make_house, see_step
-
-QUEUES = ("control", "scrape", "submit", "poll", "notify", "media")
 
 
 class Broker:
     """What lies in the queues; nobody takes it."""
 
     def __init__(self, url: str) -> None:
-        self.client = redis.Redis.from_url(url)
+        self.url = url
 
     def messages(self) -> list[SimpleNamespace]:
-        found = []
-        for queue in QUEUES:
-            for raw in self.client.lrange(f"callsheet:{queue}", 0, -1):
-                envelope = json.loads(raw)
-                args, kwargs, embed = json.loads(base64.b64decode(envelope["body"]))
-                found.append(
-                    SimpleNamespace(
-                        queue=queue, task=envelope["headers"]["task"], args=args, kwargs=kwargs,
-                        eta=envelope["headers"]["eta"], shadow=envelope["headers"]["shadow"], embed=embed,
-                    )
-                )  # fmt: skip
-        return found
+        return [
+            SimpleNamespace(
+                queue=queue, task=headers["task"], args=body[0], kwargs=body[1], embed=body[2],
+                eta=headers["eta"], shadow=headers["shadow"],
+            )
+            for queue, headers, body in (self._peek() if self.url.startswith("amqp") else self._list())
+        ]  # fmt: skip
 
     def clear(self) -> None:
-        self.client.flushdb()
+        if self.url.startswith("amqp"):
+            empty_rabbit(self.url)
+            return
+        with closing(redis.Redis.from_url(self.url)) as client:
+            client.flushdb()
+
+    def deliver_twice(self) -> None:
+        """Put a copy of every message beside it."""
+        if self.url.startswith("amqp"):
+            with Connection(self.url) as connection:
+                for message in list(self._taken(connection)):
+                    route = message.delivery_info
+                    message.channel.basic_publish(
+                        amqp.Message(message.body, **message.properties, application_headers=message.headers),
+                        exchange=route["exchange"], routing_key=route["routing_key"],
+                    )  # fmt: skip
+            return
+        with closing(redis.Redis.from_url(self.url)) as client:
+            for queue in QUEUES:
+                if waiting := client.lrange(f"callsheet:{queue}", 0, -1):
+                    client.lpush(f"callsheet:{queue}", *waiting)
+
+    def _list(self) -> Iterator[tuple[str, dict[str, Any], Any]]:
+        with closing(redis.Redis.from_url(self.url)) as client:
+            for queue in QUEUES:
+                for raw in client.lrange(f"callsheet:{queue}", 0, -1):
+                    envelope = json.loads(raw)
+                    yield queue, envelope["headers"], json.loads(base64.b64decode(envelope["body"]))
+
+    def _peek(self) -> Iterator[tuple[str, dict[str, Any], Any]]:
+        """Read without acknowledging: the messages are back once the connection is closed."""
+        with Connection(self.url) as connection:
+            for message in self._taken(connection):
+                queue = message.delivery_info["routing_key"].rpartition(".")[2]
+                yield queue, message.headers, json.loads(message.body)
+
+    def _taken(self, connection: Connection) -> Iterator[Any]:
+        for queue in QUEUES:
+            channel = connection.channel()
+            try:
+                while (message := channel.basic_get(queue)) is not None:
+                    yield channel.message_to_python(message)
+            except NotFound:
+                continue
 
 
 def point_at(settings: Settings) -> None:
     """Have this process publish to the test's broker, whichever test loaded Celery's settings first."""
     from tasks.app import app
 
-    if (app.conf.broker_url, app.conf.result_backend) == (settings.broker_url, settings.redis_url):
+    wanted = (settings.broker_url, settings.redis_url)
+    if (app.conf.broker_url, app.conf.result_backend) == wanted:
         return
-    app.conf.broker_url = settings.broker_url
-    app.conf.result_backend = settings.redis_url
+    # What celeryconfig.py says depends on the broker: read it anew, and forget what was said before.
+    said = runpy.run_path(str(ROOT / "celeryconfig.py"))
+    app.conf.clear()
+    app.conf.update({name: value for name, value in said.items() if name in app.conf})
+    assert (app.conf.broker_url, app.conf.result_backend) == wanted
+    app.__dict__.pop("amqp", None)
     kombu.pools.reset()
     app._after_fork()  # forgets connections and producers
     app._backend_cache = None

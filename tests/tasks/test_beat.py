@@ -39,6 +39,7 @@ def sent(broker):
     return sorted(m.kwargs["step_id"] for m in broker.messages())
 
 
+@pytest.mark.both_brokers
 def test_a_lost_message_is_sent_again(house, broker):
     job_id = make_job(house)
     pipeline.advance(job_id)
@@ -55,6 +56,7 @@ def test_a_lost_message_is_sent_again(house, broker):
     assert broker.messages() == []  # it has just been sent
 
 
+@pytest.mark.both_brokers
 def test_behind_a_backlog_a_message_is_given_more_time(house, broker):
     first, second = make_job(house), make_job(house)
     pipeline.advance(first)  # this message stays in the queue
@@ -106,6 +108,7 @@ def test_a_cancelled_job_whose_last_word_was_lost_ends(house, broker):
     assert see_job(job_id).state is JobState.CANCELLED
 
 
+@pytest.mark.both_brokers
 def test_a_step_of_a_silent_worker_is_given_back_and_sent(house, broker):
     job_id = make_job(house)
     (step_id,) = plan(job_id, StepPlan("compose"))

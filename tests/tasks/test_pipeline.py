@@ -124,6 +124,7 @@ def test_every_kind_of_job_has_phases_of_different_names(kind):
 # -- moving on ------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_brokers
 def test_the_first_advance_plans_a_phase_and_sends_it(house, broker):
     job_id = make_job(house)
     pipeline.advance(job_id)
@@ -137,6 +138,7 @@ def test_the_first_advance_plans_a_phase_and_sends_it(house, broker):
     assert [link["task"] for link in message.embed["chain"]] == ["break_down"]
 
 
+@pytest.mark.both_brokers
 def test_many_callers_at_once_send_everything_once(house, broker):
     job_id = make_job(house)
     assert at_once(8, lambda _: pipeline.advance(job_id)) == [None] * 8
@@ -159,6 +161,7 @@ def test_many_callers_at_the_end_of_a_phase_enter_the_next_one_once(house, broke
     assert sent == ["find_stock", "find_stock", "narrate", "narrate"]
 
 
+@pytest.mark.both_brokers
 def test_a_film_goes_through_its_phases_by_rows_alone(house, broker):
     """Celery never says that something is done: the messages here are thrown away."""
     job_id = make_job(house, params={"music": {"from": "samples", "id": "ambient-calm"}})
@@ -212,6 +215,7 @@ def test_a_failed_step_the_job_can_spare_is_a_warning(house, broker):
     assert job.warnings == [{"step": "keep_stock shot 1", "code": "gone", "message": "It is gone."}]
 
 
+@pytest.mark.both_brokers
 def test_a_gate_is_asked_about_once_by_many_callers(house, broker):
     job_id = make_job(house, gates=("script",))
     pipeline.advance(job_id)
@@ -232,6 +236,7 @@ def test_a_job_stops_after_the_phase_it_was_asked_to(house, broker):
     assert (job.state, job.phase) == (JobState.SUCCEEDED, "write")
 
 
+@pytest.mark.both_brokers
 def test_a_cancelled_job_ends_when_its_last_running_step_has(house, broker):
     from services import jobs
 

@@ -7,6 +7,10 @@ import time
 from datetime import timedelta
 
 import pytest
+from kombu.transport.native_delayed_delivery import (
+    bind_queue_to_native_delayed_delivery_exchange,
+    declare_native_delayed_delivery_exchanges_and_queues,
+)
 from sqlalchemy import func, select, update
 
 from core.errors import (
@@ -189,6 +193,27 @@ def test_a_step_to_be_tried_again_is_sent_with_its_delay(step_id, broker):
     assert see_step(step_id).attempt == 1
 
 
+@pytest.mark.parametrize("broker_kind", ["rabbitmq"], indirect=True)
+def test_rabbitmq_keeps_a_step_to_be_tried_again_until_it_may_be_claimed(step_id, broker):
+    """It counts delays in whole seconds, in queues that every worker declares at its start."""
+    from tasks.app import app
+
+    with app.connection_for_write() as connection:
+        declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
+        for queue in app.amqp.queues.values():
+            queue(connection).declare()
+            bind_queue_to_native_delayed_delivery_exchange(connection, queue)
+    perform(raising(Retryable("busy", retry_after=1.3)), step_id)
+    assert broker.messages() == []
+    deadline = time.monotonic() + 30
+    while not (messages := broker.messages()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert [message.kwargs["step_id"] for message in messages] == [str(step_id)]
+    perform(remembering([]), step_id)
+    assert (see_step(step_id).state, see_step(step_id).attempt) == (StepState.SUCCEEDED, 2)
+
+
 def test_a_step_that_keeps_failing_is_given_up(step_id):
     for _ in range(FAILURES_ALLOWED):
         perform(raising(Retryable("busy", retry_after=0)), step_id)
@@ -218,6 +243,7 @@ def test_a_step_whose_spare_need_failed_is_done(house):
     assert see_step(last).state is StepState.SUCCEEDED
 
 
+@pytest.mark.both_brokers
 def test_after_a_retry_the_steps_behind_it_are_sent_because_no_canvas_will(house, broker):
     job_id = make_job(house)
     first, last = plan(
