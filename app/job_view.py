@@ -12,9 +12,10 @@ from app.store import signed_url
 from core.settings import Settings
 from db.assets import Blob, Rendition, RenditionRole
 from db.work import ENDED_JOB, Job, Step
-from services.jobs import progress_of
 from services.outcomes import open_submissions
 from services.overview import Overview, overviews
+from services.plans import Planned, PlanState, name_step
+from services.progress import measure
 from services.steps import list_steps
 
 _API = "/api/v1"
@@ -22,7 +23,7 @@ _API = "/api/v1"
 
 def show_job(session: Session, job: Job) -> dict[str, Any]:
     """Everything about one job, in the shape of JobOut."""
-    shown = _show(job, overviews(session, [job])[job.id], progress_of(session, job))
+    shown = _show(job, overviews(session, [job])[job.id], measure(session, job))
     shown["steps"] = [_show_step(step) for step in list_steps(session, job.id)]
     shown["submissions"] = open_submissions(session, job.id)
     return shown
@@ -32,6 +33,30 @@ def show_jobs(session: Session, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Jobs in the shape of JobItemOut; progress is what the job last noted."""
     found = overviews(session, jobs)
     return [_show(job, found[job.id], {"progress": job.progress, "eta_seconds": None}) for job in jobs]
+
+
+def show_plan(job: Job, lines: Sequence[Planned]) -> dict[str, Any]:
+    """A job's plan in the shape of PlanOut."""
+    counts = {state.value: sum(1 for line in lines if line.state is state) for state in PlanState}
+    return {
+        "job_id": job.id,
+        "counts": counts,
+        "items": [
+            {
+                "step": name_step(line.promise.plan),
+                "step_id": line.row.id if line.row is not None else None,
+                "phase": line.promise.phase,
+                "kind": line.promise.plan.kind,
+                "label": line.promise.plan.label,
+                "variant": line.promise.plan.variant,
+                "subject_id": line.promise.plan.subject_id,
+                "state": line.state.value,
+                "why": line.why,
+                "kept": line.kept,
+            }
+            for line in lines
+        ],
+    }
 
 
 def _show(job: Job, overview: Overview, progress: dict[str, float | None]) -> dict[str, Any]:
@@ -74,9 +99,9 @@ def _show(job: Job, overview: Overview, progress: dict[str, float | None]) -> di
 
 
 def _links(job: Job, here: str) -> dict[str, str]:
-    links = {"self": here, "events": f"{here}/events", "manifest": f"{here}/manifest"}
-    if job.state not in ENDED_JOB:
-        links["cancel"] = f"{here}/cancel"
+    links = {name: f"{here}/{name}" for name in ("events", "manifest", "plan")} | {"self": here}
+    action = "remake" if job.state in ENDED_JOB else "cancel"
+    links[action] = f"{here}/{action}"
     if job.film_id is not None:
         links["film"] = f"{_API}/films/{job.film_id}"
         links["credits"] = f"{_API}/films/{job.film_id}/credits"

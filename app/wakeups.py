@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from core.errors import Invalid
 from db.session import after_commit
+from db.work import Job
+from services.plans import Planned
 
 
 def advance_after(session: Session, job_id: UUID) -> None:
@@ -51,3 +53,19 @@ def quote(
 
     answer: dict[str, Any] = pipeline.quote(session, workspace_id, kind, params, **more)
     return answer
+
+
+def plan(session: Session, job: Job) -> list[Planned]:
+    """Say of every step of a job whether it is made, missing, stale or blocked, and why."""
+    from tasks import pipeline
+
+    lines: list[Planned] = pipeline.plan(session, job)
+    return lines
+
+
+def remake(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
+    """Have an ended job make what is missing or stale."""
+    from tasks import pipeline
+
+    job: Job = pipeline.remake(session, workspace_id, job_id)
+    return job

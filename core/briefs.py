@@ -50,6 +50,10 @@ def _text(limit: int, **more: Any) -> fields.String:
     )
 
 
+def _reuse() -> fields.Field[Any]:
+    return StrictBoolean(load_default=True, metadata={"description": "Take over steps with equal inputs."})
+
+
 class MusicSchema(BriefSchema):
     """`{"from": "none"}`, `{"from": "asset", "id": "<audio asset>"}` or `{"from": "<source>", "id": …}`."""
 
@@ -131,7 +135,7 @@ class FilmParams(BriefSchema):
         metadata={"description": "A shot without a usable take: show a `card`, or `halt` the job."},
     )
     seed = fields.Integer(strict=True, validate=validate.Range(min=0, max=2**31 - 1), load_default=0)
-    reuse = StrictBoolean(load_default=True, metadata={"description": "Take over steps with equal inputs."})
+    reuse = _reuse()
 
     @validates_schema
     def check(self, data: dict[str, Any], **_: Any) -> None:
@@ -170,6 +174,7 @@ class TextRemovalParams(BriefSchema):
     asset_id = fields.UUID(required=True)
     regions = fields.List(fields.Nested(RegionSchema), required=True, validate=validate.Length(min=1, max=20))
     provider = fields.String(validate=_SLUG, load_default="local")
+    reuse = _reuse()
 
 
 class ScrapeParams(BriefSchema):
@@ -185,6 +190,7 @@ class ScrapeParams(BriefSchema):
     )
     keep = fields.Integer(strict=True, validate=validate.Range(min=1, max=50), load_default=5)
     licences = fields.Nested(LicencePolicySchema, load_default=lambda: LicencePolicySchema().load({}))
+    reuse = _reuse()
 
 
 PARAMS: dict[str, type[BriefSchema]] = {

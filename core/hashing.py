@@ -20,6 +20,15 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def fingerprints(inputs: dict[str, Any]) -> dict[str, str]:
+    """A short digest of every named input; of a value that is an object, of each of its fields (`a.b`)."""
+    marks: dict[str, str] = {}
+    for name, value in inputs.items():
+        fields = {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {}
+        marks |= {key: digest(part)[:16] for key, part in (fields or {name: value}).items()}
+    return marks
+
+
 def file_sha256(path: Path) -> str:
     h = hashlib.sha256()
     with path.open("rb") as f:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     UniqueConstraint,
+    false,
     func,
     text,
 )
@@ -104,6 +105,10 @@ class Job(Base):
     waits_for: Mapped[WaitsFor | None] = mapped_column(choice(WaitsFor, "waits_for"))
     waits_reason: Mapped[str | None]
     progress: Mapped[float] = mapped_column(Float, default=0.0)
+    course: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """The line along which its phase moves progress (`from`, `to`), and seconds of work `later`."""
+    remaking: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether a person asked to make again what is stale; until the job ends."""
     priority: Mapped[int] = mapped_column(SmallInteger, default=0)
     gates: Mapped[list[str]] = mapped_column(ARRAY(String(32)), default=list)
     stop_after: Mapped[str | None] = mapped_column(String(32))
@@ -154,7 +159,7 @@ class Step(Base):
             "ix_steps_reuse",
             "workspace_id",
             "input_hash",
-            postgresql_where=text("state = 'succeeded' AND input_hash IS NOT NULL"),
+            postgresql_where=text("input_hash IS NOT NULL"),
         ),
     )
 
@@ -175,6 +180,9 @@ class Step(Base):
     params: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     """What a reviewer asked of it: `retake` (a count) and `instructions`; part of its inputs."""
     input_hash: Mapped[str | None] = mapped_column(String(64))
+    """Of the inputs that `result` was made from; both stay while the step is done again."""
+    inputs: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """A short digest of each input by name, so that a plan can say which one has changed."""
     result: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     reused_from: Mapped[UUID | None] = mapped_column(ForeignKey("steps.id", ondelete="SET NULL"))
     attempt: Mapped[int] = mapped_column(default=0)
@@ -190,6 +198,9 @@ class Step(Base):
     worker: Mapped[str | None] = mapped_column(String(200))
     task_id: Mapped[str | None] = mapped_column(String(64))
     progress: Mapped[float] = mapped_column(Float, default=0.0)
+    """Share done, 0..1; a new attempt does not take it back."""
+    weight: Mapped[float] = mapped_column(Float, default=1.0, server_default="1")
+    """Seconds it was expected to take when it was planned."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     seconds: Mapped[float | None] = mapped_column(Float)
@@ -216,6 +227,19 @@ class Attempt(Base):
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None]
     figures: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+
+
+class Pace(Base):
+    """How long a unit of one kind of step takes in this installation; see `services.progress`."""
+
+    __tablename__ = "paces"
+    __table_args__ = (CheckConstraint("seconds >= 0", name="seconds_not_negative"),)
+
+    kind: Mapped[str] = mapped_column(String(32), primary_key=True)
+    variant: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seconds: Mapped[float] = mapped_column(Float)
+    jobs: Mapped[int] = mapped_column(default=1)
+    """How many jobs it was learnt from."""
 
 
 class Event(Base):

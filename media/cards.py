@@ -59,8 +59,8 @@ def render_card(
     """Film a card into a take.
 
     One or two lines are a title, sized to fit; three or more are credits, the first line their heading.
-    Credits taller than the frame roll through within the take: `credits_seconds` says how long is
-    readable. `fonts` is a folder for the packaged fonts, filled when empty.
+    Credits taller than the frame roll through within the take, so it must be long enough to read them.
+    `fonts` is a folder for the packaged fonts, filled when empty.
     """
     check_frame(width, height, fps, frames)
     install_fonts(fonts)
@@ -85,12 +85,6 @@ def render_card(
         on_progress=on_progress,
         should_stop=should_stop,
     )
-
-
-def credits_seconds(text: str) -> float:
-    """Say how long a credits card should stand for a person to read it."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return max(4.0, 1.5 + 0.9 * len(lines))
 
 
 class Night:

@@ -21,6 +21,7 @@ from core.scripts import parse_script
 from db.assets import Film, Script, ScriptVersion, Shot, Take, Validation
 from db.review import Approval, ApprovalState, Gate, Verb
 from db.work import Job, JobState, Step, WaitsFor
+from services import progress
 from services.events import record
 from services.films import add_script_version, film_shots
 from services.steps import lock_job, reopen
@@ -116,10 +117,11 @@ def respond(
     if approval.state is not ApprovalState.PENDING:
         raise Conflict(f"This approval is {approval.state.value} already.", field="state")
     answer = Verb(verb)
-    if answer is Verb.EDIT:
-        _apply_edit(session, job, approval.gate, edit or {})
-    elif answer is Verb.RETRY:
-        _redo(session, job, approval.gate, (edit or {}).get("shots"), instructions)
+    with progress.kept(session, job):
+        if answer is Verb.EDIT:
+            _apply_edit(session, job, approval.gate, edit or {})
+        elif answer is Verb.RETRY:
+            _redo(session, job, approval.gate, (edit or {}).get("shots"), instructions)
     approval.state = ApprovalState.ANSWERED
     approval.response = answer
     approval.instructions = instructions

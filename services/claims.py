@@ -94,7 +94,7 @@ WITH {_JOB % "(SELECT job_id FROM steps WHERE id = $step)"},
 step AS (
     UPDATE steps SET state = 'running', sent_at = now(), attempt = steps.attempt + 1,
         lease_until = now() + $lease, worker = $worker, task_id = $task, started_at = now(),
-        finished_at = NULL, progress = 0, error_code = NULL, error_message = NULL
+        finished_at = NULL, error_code = NULL, error_message = NULL
     FROM job
     WHERE steps.id = $step AND steps.phase = job.phase AND steps.state = 'ready' AND steps.not_before <= now()
         AND NOT EXISTS (
@@ -132,12 +132,12 @@ FOR UPDATE OF steps
 
 _FINISH = Prepared(
     "finish",
-    "job uuid, result jsonb, input_hash text, reused_from uuid, step uuid, attempt int, "
+    "job uuid, result jsonb, input_hash text, inputs jsonb, reused_from uuid, step uuid, attempt int, "
     "figures jsonb, event text, more jsonb",
     f"""
 WITH {_JOB % "$job"},
 step AS (
-    UPDATE steps SET state = 'succeeded', result = $result, input_hash = $input_hash,
+    UPDATE steps SET state = 'succeeded', result = $result, input_hash = $input_hash, inputs = $inputs,
         reused_from = $reused_from, progress = 1, lease_until = NULL, finished_at = now(),
         seconds = extract(epoch FROM clock_timestamp() - steps.started_at)
     FROM job
@@ -180,7 +180,7 @@ _EXTEND = Prepared(
     "extend",
     "lease interval, ids uuid[], attempts int[], shares float[]",
     f"""
-UPDATE steps SET lease_until = now() + $lease, progress = coalesce(held.progress, steps.progress)
+UPDATE steps SET lease_until = now() + $lease, progress = greatest(steps.progress, held.progress)
 FROM jobs, unnest($ids, $attempts, $shares)
     AS held (id, attempt, progress)
 WHERE steps.id = held.id AND steps.attempt = held.attempt AND steps.state = 'running'
@@ -262,6 +262,7 @@ def finish(
     input_hash: str | None,
     reused_from: UUID | None,
     figures: dict[str, Any],
+    inputs: dict[str, str] | None = None,
 ) -> bool:
     """Mark a held step succeeded. False: the claim is lost, and whatever else was written must not stay."""
     asked = {
@@ -270,6 +271,7 @@ def finish(
         "attempt": held.attempt,
         "result": json.dumps(result),
         "input_hash": input_hash,
+        "inputs": json.dumps(inputs or {}),
         "reused_from": reused_from,
         "figures": json.dumps(figures),
         "event": "step.succeeded",

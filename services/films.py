@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from core.briefs import frame_size
 from core.errors import NotFound
-from db.assets import AssetStatus, Film, Project, Script, ScriptVersion, Shot, Take, TakeOrigin
+from core.scripts import Script as ScriptText
+from db.assets import AssetStatus, Candidate, Film, Project, Script, ScriptVersion, Shot, Take, TakeOrigin
+
+BORROWED = "borrowed_from"
+"""The reason of a candidate that was found for another shot."""
 
 
 def create_film(
@@ -106,6 +111,26 @@ def film_shots(session: Session, film_id: UUID) -> list[Shot]:
     )
 
 
+def plan_shots(script: ScriptText) -> list[dict[str, Any]]:
+    """What the shots of a script are: the columns that `write_shots` sets, in the order of the cut."""
+    return [
+        {
+            "name": f"Shot {number}",
+            "scene": scene.number,
+            "heading": scene.heading,
+            "narration": shot.narration,
+            "visual_prompt": shot.visual_prompt,
+            "search_words": [word[:100] for word in shot.search_words],
+            "camera": shot.camera,
+            "title": shot.title,
+            "asked_duration": shot.duration,
+            "image": shot.image,
+            "clip": shot.clip,
+        }
+        for number, (scene, shot) in enumerate(script.shots, start=1)
+    ]
+
+
 def write_shots(
     session: Session, film: Film, version: ScriptVersion, plans: list[dict[str, Any]]
 ) -> list[Shot]:
@@ -131,6 +156,45 @@ def write_shots(
         surplus.deleted_at = func.now()
     session.flush()
     return shots[: len(plans)]
+
+
+def found_candidates(session: Session, shots: Sequence[Shot]) -> dict[UUID, list[Candidate]]:
+    """What was found for each shot, best first; what it borrowed from another is not in it."""
+    found: dict[UUID, list[Candidate]] = {shot.id: [] for shot in shots}
+    for row in session.scalars(
+        select(Candidate)
+        .where(Candidate.shot_id.in_(found), ~Candidate.reasons.has_key(BORROWED))
+        .order_by(Candidate.score.desc(), Candidate.source, Candidate.foreign_id)
+    ):
+        found[row.shot_id].append(row)
+    return found
+
+
+def forget_borrowed(session: Session, shots: Sequence[Shot]) -> None:
+    """Delete what shots borrowed from one another, before they are ranked again."""
+    session.execute(
+        delete(Candidate).where(
+            Candidate.shot_id.in_([shot.id for shot in shots]), Candidate.reasons.has_key(BORROWED)
+        )
+    )
+
+
+def chosen_picture(session: Session, shot: Shot, retake: int) -> str | None:
+    """What a shot will show, as `<source>:<item>`: what its script pins, else the ranked candidate."""
+    if pinned := shot.image or shot.clip:
+        return pinned
+    candidate = ranked_candidate(session, shot, retake)
+    return f"{candidate.source}:{candidate.foreign_id}" if candidate is not None else None
+
+
+def ranked_candidate(session: Session, shot: Shot, retake: int) -> Candidate | None:
+    """The best candidate; for each retake the next one, round and round."""
+    rows = session.scalars(
+        select(Candidate)
+        .where(Candidate.shot_id == shot.id, Candidate.position.is_not(None))
+        .order_by(Candidate.position)
+    ).all()
+    return rows[retake % len(rows)] if rows else None
 
 
 def add_take(

@@ -15,37 +15,10 @@ from db.assets import Asset, AssetKind, Shot, Take, Validation
 from db.money import Budget, BudgetScope
 from db.review import Approval, ApprovalState
 from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState
+from services import progress
 from services.events import record
 from services.films import create_film, find_project
 from services.steps import list_steps, lock_job, reopen
-
-WEIGHTS = {
-    "write_script": 1.0,
-    "break_down": 0.5,
-    "narrate": 0.7,
-    "find_stock": 1.0,
-    "rank": 0.3,
-    "keep_stock": 1.0,
-    "submit_take": 5.0,
-    "fetch_take": 1.0,
-    "clean_take": 0.7,
-    "render_segment": 5.0,
-    "credits_card": 3.0,
-    "mix_sound": 5.0,
-    "compose": 2.0,
-    "export": 1.0,
-    "close": 0.2,
-    "clean_clip": 10.0,
-}
-"""Usual seconds of each kind of step on two cores: what progress and ETA are reckoned from until the
-job's own steps say better."""
-PHASE_SHARE = {
-    JobKind.FILM: {"write": 0.02, "source": 0.08, "shoot": 0.28, "finish": 0.5, "deliver": 0.12},
-    JobKind.TEXT_REMOVAL: {"clean": 0.95, "deliver": 0.05},
-    JobKind.SCRAPE: {"search": 0.4, "keep": 0.6},
-}
-"""What each phase is of the whole. Fixed shares, so that a phase whose steps become known later does
-not take back progress that was shown."""
 
 
 def submit_job(
@@ -133,6 +106,7 @@ def cancel_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
         return job
     if job.state in ENDED_JOB:
         raise Conflict(f"The job has {job.state.value} already; there is nothing to cancel.", field="state")
+    job.progress = progress.measure(session, job)["progress"] or 0.0
     job.state = JobState.CANCELLING
     job.waits_for = None
     job.waits_reason = None
@@ -162,10 +136,11 @@ def retry_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
             f"The job is {job.state.value}; only a failed or cancelled job can be retried.", field="state"
         )
     missing = _missing(session, job)
-    if missing:
-        job.phase = missing[0].phase
-    reopen(session, job, [row.id for row in missing])
-    _unselect(session, [row.subject_id for row in missing if row.kind == "submit_take"])
+    with progress.kept(session, job):
+        if missing:
+            job.phase = missing[0].phase
+        reopen(session, job, [row.id for row in missing])
+        unselect(session, [row.subject_id for row in missing if row.kind == "submit_take"])
     job.state = JobState.RUNNING
     job.error_code = None
     job.error_message = None
@@ -180,10 +155,10 @@ def resume_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
     if job.state in (JobState.FAILED, JobState.CANCELLED):
         return retry_job(session, workspace_id, job_id)
     if job.state is JobState.SUCCEEDED and job.stop_after and job.phase == job.stop_after:
-        job.stop_after = None
+        with progress.kept(session, job):
+            job.stop_after = None
         job.state = JobState.RUNNING
         job.finished_at = None
-        job.progress = 0.0
         _announce(session, job, "job.resumed", {})
         return job
     raise Conflict(
@@ -200,42 +175,6 @@ def delete_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
         raise Conflict(f"The job is {job.state.value}; cancel it before deleting it.", field="state")
     job.deleted_at = func.now()
     return job
-
-
-def measure_progress(session: Session, job: Job) -> float:
-    """Share of the work done, 0..1, by the weights of its steps; never less than it was."""
-    if job.state is JobState.SUCCEEDED:
-        return 1.0
-    done: dict[str, float] = {}
-    total: dict[str, float] = {}
-    for phase, kind, state, progress in session.execute(
-        select(Step.phase, Step.kind, Step.state, Step.progress).where(Step.job_id == job.id)
-    ):
-        weight = WEIGHTS.get(kind, 1.0)
-        ended = state not in (StepState.READY, StepState.RUNNING)
-        total[phase] = total.get(phase, 0.0) + weight
-        done[phase] = done.get(phase, 0.0) + weight * (
-            1.0 if ended else progress if state is StepState.RUNNING else 0.0
-        )
-    shares = PHASE_SHARE[job.kind]
-    reached = sum(share * done[phase] / total[phase] for phase, share in shares.items() if phase in total)
-    return max(job.progress, min(reached, 0.99))
-
-
-def estimate_seconds_left(session: Session, job: Job, progress: float) -> float | None:
-    """Seconds to go at the pace so far; None while it waits, has ended or has hardly begun."""
-    if job.state is not JobState.RUNNING or job.started_at is None or progress < 0.03:
-        return None
-    elapsed = session.scalar(select(func.extract("epoch", func.now() - job.started_at)))
-    return round(float(elapsed or 0) * (1 - progress) / progress, 1)
-
-
-def progress_of(session: Session, job: Job) -> dict[str, float | None]:
-    progress = measure_progress(session, job)
-    return {
-        "progress": round(progress, 4),
-        "eta_seconds": estimate_seconds_left(session, job, progress),
-    }
 
 
 def phase_seconds(session: Session, job_id: UUID) -> dict[str, float]:
@@ -271,7 +210,7 @@ def _missing(session: Session, job: Job) -> list[Step]:
     return list(missing.values())
 
 
-def _unselect(session: Session, shots: list[UUID | None]) -> None:
+def unselect(session: Session, shots: list[UUID | None]) -> None:
     """Let the take that is made again be selected, unless a person chose another."""
     for shot in session.scalars(select(Shot).where(Shot.id.in_(shots))):
         take = session.get(Take, shot.selected_take_id) if shot.selected_take_id else None

@@ -51,6 +51,27 @@ def render_manifest(session: Session, job: Job, *, tools: dict[str, str] | None 
     return manifest
 
 
+def portable(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest as it is delivered: without what differs between two films of equal bytes.
+
+    Left out are ids of rows (`_IDS`), the steps, and whether the brief allowed taking over earlier work.
+    """
+    params = {name: value for name, value in manifest["job"]["params"].items() if name != "reuse"}
+    rest = {name: value for name, value in manifest.items() if name not in ("steps", "job")}
+    return {**_without_ids(rest), "job": {"kind": manifest["job"]["kind"], "params": params}}
+
+
+_IDS = frozenset({"id", "asset_id", "rendition_id"})
+
+
+def _without_ids(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_ids(item) for name, item in value.items() if name not in _IDS}
+    if isinstance(value, list):
+        return [_without_ids(item) for item in value]
+    return value
+
+
 def list_credits(session: Session, film_id: UUID) -> list[dict[str, Any]]:
     """One entry per outside asset in the cut: what it is, its licence, the line it is owed."""
     film = session.get_one(Film, film_id)
@@ -75,6 +96,23 @@ def list_credits(session: Session, film_id: UUID) -> list[dict[str, Any]]:
         }
         entries.append(entry | _origin(origin, sound=asset.kind.value == "audio"))
     return entries
+
+
+def credits_text(film: Film, entries: list[dict[str, Any]], params: dict[str, Any]) -> str:
+    """The words of the end card: film, pictures, music, voice."""
+    pictures = [entry for entry in entries if entry["kind"] != "audio"]
+    music = [entry for entry in entries if entry["kind"] == "audio"]
+    lines = [film.name, ""]
+    lines += [_short_credit(entry) for entry in pictures]
+    if music:
+        lines += ["", *(f"Music: {_short_credit(entry)}" for entry in music)]
+    lines += ["", f"Voice: {params['narrator']} (synthetic)"]
+    return "\n".join(lines)
+
+
+def _short_credit(entry: dict[str, Any]) -> str:
+    who = entry.get("creator") or entry["source"]
+    return f"{entry.get('title') or entry['name']}: {who}, {entry.get('licence_name') or entry['licence']}"
 
 
 def _origin(origin: Origin | None, *, sound: bool) -> dict[str, Any]:

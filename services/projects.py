@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.briefs import frame_size
 from db.assets import Asset, Film, Project, ProjectStage
 from services.activities import record_activity
 from services.library import change_asset, check_revision, find_asset
@@ -75,11 +76,13 @@ def update_film(
     changes: dict[str, Any],
     expected: int | None,
 ) -> Film:
-    """Change what people say of a film; its picture and sound come from its brief."""
+    """Change a film. Another format, voice or caption style makes what was made of it stale, no more."""
     film = find_asset(session, workspace_id, Film, film_id, lock=True)
     check_revision(film, expected)
     if changes.get("project_id") is not None:
         find_asset(session, workspace_id, Project, changes["project_id"])
+    if "format" in changes:
+        film.width, film.height = frame_size(changes["format"], min(film.width, film.height))
     change_asset(film, changes)
     session.flush()
     record_activity(session, workspace_id, user_id, "film.changed", film.id, fields=sorted(changes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from db.assets import Blob, Derivation, Rendition, RenditionRole, Upload
+from db.assets import Asset, Blob, Derivation, Rendition, RenditionRole, Upload
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,26 @@ def blob_of(session: Session, rendition: Rendition) -> Blob:
     return session.get_one(Blob, rendition.blob_sha256)
 
 
-def blobs_exist(session: Session, sha256s: Iterable[str]) -> bool:
-    wanted = set(sha256s)
-    found = session.scalar(select(func.count()).select_from(Blob).where(Blob.sha256.in_(wanted)))
-    return found == len(wanted)
+def still_there(session: Session, result: dict[str, Any]) -> bool:
+    """Whether everything a step's result names is still here: the bytes of each `sha256`, each `asset_id`."""
+    blobs, assets = set(_named(result, "sha256")), {UUID(value) for value in _named(result, "asset_id")}
+    for listed in _named(result, "asset_ids"):
+        assets |= {UUID(value) for value in listed}
+    stored = session.scalar(select(func.count()).select_from(Blob).where(Blob.sha256.in_(blobs)))
+    alive = select(func.count()).select_from(Asset).where(Asset.id.in_(assets), Asset.deleted_at.is_(None))
+    return stored == len(blobs) and (not assets or session.scalar(alive) == len(assets))
+
+
+def _named(value: Any, name: str) -> Iterator[Any]:
+    """Everything under a name in JSON, at any depth; nulls left out."""
+    if isinstance(value, dict):
+        if value.get(name) is not None:
+            yield value[name]
+        for part in value.values():
+            yield from _named(part, name)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _named(part, name)
 
 
 def take_unused_blobs(session: Session, *, older_than_hours: int, limit: int = 100) -> list[str]:

@@ -33,6 +33,8 @@ class StepPlan:
     variant: str = ""
     label: str = ""
     needs: tuple[tuple[str, UUID | None, str], ...] = ()
+    weight: float = 1.0
+    """Seconds it is expected to take."""
 
     @property
     def key(self) -> tuple[str, UUID | None, str]:
@@ -47,48 +49,66 @@ def lock_job(session: Session, job_id: UUID) -> Job:
 
 
 def plan_steps(session: Session, job: Job, phase: str, plans: Sequence[StepPlan]) -> None:
-    """Write the rows a phase promises; rows that are there already stay as they are."""
-    ids = {
-        (kind, subject, variant): step_id
-        for step_id, kind, subject, variant in session.execute(
-            select(Step.id, Step.kind, Step.subject_id, Step.variant).where(Step.job_id == job.id)
+    """Write the rows a phase promises; those that are there already keep what they are and have made.
+
+    Only their place is brought up to date: shots may have come, gone and moved since.
+    """
+    known = {
+        (row.kind, row.subject_id, row.variant): row
+        for row in session.execute(
+            select(
+                Step.id, Step.kind, Step.subject_id, Step.variant, Step.label, Step.position, Step.needs
+            ).where(Step.job_id == job.id)
         )
     }
-    rows = []
+    ids = {key: row.id for key, row in known.items()}
+    fresh = []
     for position, plan in enumerate(plans):
-        if plan.key in ids:
-            continue
-        ids[plan.key] = new_id()
-        rows.append(
-            {
-                "id": ids[plan.key],
-                "workspace_id": job.workspace_id,
-                "job_id": job.id,
-                "phase": phase,
-                "kind": plan.kind,
-                "subject_id": plan.subject_id,
-                "variant": plan.variant,
-                "label": plan.label,
-                "position": position,
-                "needs": [ids[key] for key in plan.needs],
-                "state": StepState.READY,
-            }
-        )
-    if rows:
-        session.execute(upsert(Step).on_conflict_do_nothing(), rows)
+        row = known.get(plan.key)
+        ids.setdefault(plan.key, new_id())
+        place = {"label": plan.label, "position": position, "needs": [ids[key] for key in plan.needs]}
+        if row is None:
+            fresh.append(
+                {
+                    "id": ids[plan.key],
+                    "workspace_id": job.workspace_id,
+                    "job_id": job.id,
+                    "phase": phase,
+                    "kind": plan.kind,
+                    "subject_id": plan.subject_id,
+                    "variant": plan.variant,
+                    "weight": plan.weight,
+                    "state": StepState.READY,
+                    **place,
+                }
+            )
+        elif place != {"label": row.label, "position": row.position, "needs": row.needs}:
+            session.execute(
+                update(Step)
+                .where(Step.id == row.id)
+                .values(**place)
+                .execution_options(synchronize_session=False)
+            )
+    if fresh:
+        session.execute(upsert(Step).on_conflict_do_nothing(), fresh)
 
 
-def find_equal(session: Session, workspace_id: UUID, kind: str, input_hash: str) -> Step | None:
-    """The latest succeeded step of this kind with equal inputs, in any job of the workspace."""
+def find_equal(
+    session: Session, workspace_id: UUID, kind: str, input_hash: str, *, own: UUID | None = None
+) -> Step | None:
+    """The latest succeeded step of this kind with equal inputs, in any job of the workspace.
+
+    `own` is the step that asks: what it made before counts too, and first.
+    """
     return session.scalar(
         select(Step)
         .where(
             Step.workspace_id == workspace_id,
             Step.kind == kind,
             Step.input_hash == input_hash,
-            Step.state == StepState.SUCCEEDED,
+            (Step.state == StepState.SUCCEEDED) | (Step.id == own),
         )
-        .order_by(Step.finished_at.desc())
+        .order_by((Step.id == own).desc(), Step.finished_at.desc())
         .limit(1)
     )
 

@@ -13,10 +13,11 @@ from db.assets import Film, Rendition, RenditionRole
 from db.work import Job, JobKind
 from media.captions import make_cues, to_srt, to_vtt
 from media.export import poster, web_proxy
-from services.manifest import list_credits, render_manifest
+from services import inputs
+from services.manifest import list_credits, portable, render_manifest
+from services.timeline import film_words, place_shots
 from tasks.library import blob_path
 from tasks.step import Run, step
-from tasks.timeline import film_words, place_shots
 from tasks.tools import tool_versions
 
 _ROLES = {
@@ -47,8 +48,14 @@ def export(run: Run) -> None:
     with run.loading() as session:
         film = session.get_one(Film, run.film_id)
         master = session.get_one(Rendition, film.master_rendition_id)
-        text = _text(run, session, kind, film)
-    made = run.remember(export=kind, master=master.blob_sha256, text=text)
+        placed, entries = place_shots(session, film.id), list_credits(session, film.id)
+        text = _text(run, session, kind, film, entries)
+    asked = inputs.for_export(kind, film, placed, entries, master.blob_sha256)
+    if kind == "manifest":
+        made = run.remember(export=kind, manifest=text)
+        run.note(**asked)
+    else:
+        made = run.remember(export=kind, **asked)
     if made is None:
         out = run.scratch / filename
         if text is not None:
@@ -81,18 +88,16 @@ def _encode(run: Run, kind: str, master: Path, out: Path, seconds: float) -> Non
         )
 
 
-def _text(run: Run, session: Any, kind: str, film: Film) -> str | None:
+def _text(run: Run, session: Any, kind: str, film: Film, entries: list[dict[str, Any]]) -> str | None:
     """The content of a deliverable that is text; None for pictures."""
     if kind in ("srt", "vtt"):
         cues = make_cues(film_words(place_shots(session, film.id)))
         return to_srt(cues) if kind == "srt" else to_vtt(cues)
     if kind == "manifest":
-        manifest = render_manifest(session, session.get_one(Job, run.job.id), tools=tool_versions())
-        manifest.pop("steps")  # a manifest of what went in does not change when a step is done again
+        manifest = portable(render_manifest(session, session.get_one(Job, run.job.id), tools=tool_versions()))
         return json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     if not kind.startswith("credits"):
         return None
-    entries = list_credits(session, film.id)
     if kind == "credits_json":
         return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
     if kind == "credits_txt":
@@ -115,12 +120,13 @@ def _cell(value: Any) -> str:
 
 @step("close")
 def close(run: Run) -> None:
-    """Write down what the job made."""
+    """Write what was made into the job's own row; from another job there is nothing to take over."""
     with run.saving() as session:
         job = run.job
         if job.kind is JobKind.FILM:
             film = session.get_one(Film, run.film_id)
             master = session.get_one(Rendition, film.master_rendition_id)
+            run.name_inputs(master=master.blob_sha256)
             run.result = {
                 "master_rendition_id": str(master.id),
                 "sha256": master.blob_sha256,

@@ -10,21 +10,21 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from core.errors import Permanent, PipelineError
-from db.assets import AssetStatus, Film, Rendition, RenditionRole, Shot, Take, TakeOrigin
+from db.assets import AssetStatus, Film, Rendition, RenditionRole, Shot, Take
 from media.captions import line_columns, make_cues, to_ass, to_srt
-from media.cards import credits_seconds, render_card
+from media.cards import render_card
 from media.compose import Chapter
 from media.compose import compose as join
 from media.probe import probe
 from media.segments import render_segment as render
 from media.sound import mix
+from services import inputs
 from services.films import usable_take
-from services.manifest import list_credits
+from services.manifest import credits_text, list_credits
 from services.renditions import StoredFile, latest_rendition
+from services.timeline import LEAD_IN, Placed, film_words, place_shots
 from tasks.library import blob_path, original_of
-from tasks.shoot import card_words
 from tasks.step import Run, step
-from tasks.timeline import LEAD_IN, Placed, film_words, place_shots
 from tasks.wiring import fonts_folder
 
 TITLE_SECONDS = 4.0
@@ -43,21 +43,31 @@ def clean_take(run: Run) -> None:
         shot = session.get_one(Shot, run.subject_id)
         take = usable_take(session, shot)
         rendition = original_of(session, take) if take is not None else None
-    if take is None or rendition is None:
-        run.save({"take_id": None})
-        return
-    with blob_path(rendition) as path:
-        fault = _fault(path)
+    made = run.remember(file=rendition.blob_sha256 if rendition else None)
+    if made is None:
+        made = {"fault": None}
+        if rendition is not None:
+            with blob_path(rendition) as path, run.timing("probe_seconds"):
+                made = {"fault": _fault(path)}
     with run.saving() as session:
         shot = session.get_one(Shot, run.subject_id)
-        take = session.get_one(Take, take.id)
-        take.quality = {**take.quality, "sound_file": fault is None, "fault": fault, "text": "not checked"}
-        if fault is not None:
-            take.status = AssetStatus.BROKEN
-            take = usable_take(session, shot)
-        if take is not None and shot.selected_take_id != take.id:
-            shot.selected_take_id = take.id
-        run.result = {"take_id": str(take.id) if take else None, "fault": fault}
+        if take is not None:
+            take = _judge(session, shot, take.id, made["fault"])
+        run.note(take=original_of(session, take).blob_sha256 if take is not None else None)
+        run.result = {"take_id": str(take.id) if take else None, "fault": made["fault"]}
+
+
+def _judge(session: Session, shot: Shot, take_id: UUID, fault: str | None) -> Take | None:
+    """Write down what was seen; returns the take that the shot shows from now on."""
+    take: Take | None = session.get_one(Take, take_id)
+    assert take is not None
+    take.quality = {**take.quality, "sound_file": fault is None, "fault": fault, "text": "not checked"}
+    if fault is not None:
+        take.status = AssetStatus.BROKEN
+        take = usable_take(session, shot)
+    if take is not None and shot.selected_take_id != take.id:
+        shot.selected_take_id = take.id
+    return take
 
 
 def _fault(path: Path) -> str | None:
@@ -80,25 +90,19 @@ def render_segment(run: Run) -> None:
         rendition = original_of(session, take) if take is not None else None
     if rendition is None and run.params["on_shot_failure"] == "halt":
         raise Permanent(f"{here.shot.name} has no usable take.", code="no_take")
-    fades = (FADE if here is placed[0] else 0.0, 0.0)
-    made = run.remember(
-        take=rendition.blob_sha256 if rendition else here.shot.title or card_words(film, here.shot),
-        words=here.words if film.caption_style != "none" else [],
-        title=_title(here, take),
-        style=film.caption_style,
-        size=[film.width, film.height, film.fps, here.frames],
-        fades=fades,
-    )
+    fades = (FADE if here.start == 0 else 0.0, 0.0)
+    sha256 = rendition.blob_sha256 if rendition is not None else None
+    made = run.remember(**inputs.for_segment(film, here, take, sha256, run.params))
     if made is None:
         out = run.scratch / "segment.mp4"
         with run.timing("render_seconds"):
             if rendition is None:
                 card = run.scratch / "card.mp4"
-                _card(run, film, here.shot.title or card_words(film, here.shot), card, here.frames)
+                _card(run, film, here.shot.title or inputs.card_words(film, here.shot), card, here.frames)
                 _segment(run, film, here, card, out, fades)
             else:
                 with blob_path(rendition) as path:
-                    _segment(run, film, here, path, out, fades, title=_title(here, take))
+                    _segment(run, film, here, path, out, fades, title=inputs.title_over(here.shot, take))
         made = {"stored": _store_video(run, film, out, "segment.mp4", here.frames).to_json()}
     with run.saving() as session:
         segment = run.attach(
@@ -110,13 +114,6 @@ def render_segment(run: Run) -> None:
             tool="ffmpeg",
         )
         run.result = {**made, "rendition_id": str(segment.id), "take_id": str(take.id) if take else None}
-
-
-def _title(here: Placed, take: Take | None) -> str | None:
-    """The words set over a picture; a card has them in it already."""
-    if take is None or (take.source_asset_id is None and take.origin is not TakeOrigin.GENERATED):
-        return None
-    return here.shot.title
 
 
 def _segment(
@@ -183,9 +180,10 @@ def credits_card(run: Run) -> None:
     """Render the end card that names everybody the film owes a line."""
     with run.loading() as session:
         film = session.get_one(Film, run.film_id)
-        text = credits_text(film, list_credits(session, film.id), run.params)
-    frames = round(credits_seconds(text) * film.fps)
-    made = run.remember(text=text, size=[film.width, film.height, film.fps, frames], seed=run.params["seed"])
+        asked = inputs.for_credits(film, list_credits(session, film.id), run.params)
+    text = asked["credits"]
+    frames = inputs.credits_frames(film, text)
+    made = run.remember(**asked)
     if made is None:
         card, out = run.scratch / "card.mp4", run.scratch / "credits.mp4"
         with run.timing("render_seconds"):
@@ -207,23 +205,6 @@ def credits_card(run: Run) -> None:
         run.result = {**made, "rendition_id": str(segment.id)}
 
 
-def credits_text(film: Film, entries: list[dict[str, Any]], params: dict[str, Any]) -> str:
-    """The words of the end card: film, pictures, music, voice."""
-    pictures = [entry for entry in entries if entry["kind"] != "audio"]
-    music = [entry for entry in entries if entry["kind"] == "audio"]
-    lines = [film.name, ""]
-    lines += [_short_credit(entry) for entry in pictures]
-    if music:
-        lines += ["", *(f"Music: {_short_credit(entry)}" for entry in music)]
-    lines += ["", f"Voice: {params['narrator']} (synthetic)"]
-    return "\n".join(lines)
-
-
-def _short_credit(entry: dict[str, Any]) -> str:
-    who = entry.get("creator") or entry["source"]
-    return f"{entry.get('title') or entry['name']}: {who}, {entry.get('licence_name') or entry['licence']}"
-
-
 @step("mix_sound")
 def mix_sound(run: Run) -> None:
     """Mix narration and music to one track as long as the film, at broadcast loudness."""
@@ -236,18 +217,14 @@ def mix_sound(run: Run) -> None:
             if (rendition := latest_rendition(session, item.shot.id, RenditionRole.NARRATION))
             and item.shot.narration
         ]
+        digests = {rendition.asset_id: rendition.blob_sha256 for rendition, _ in voices}
         text = credits_text(film, list_credits(session, film.id), run.params)
         music_id = film.metadata_.get("music_asset_id")
         music = latest_rendition(session, UUID(music_id), RenditionRole.ORIGINAL) if music_id else None
-    frames = sum(item.frames for item in placed) + round(credits_seconds(text) * film.fps)
-    seconds = frames / film.fps
-    made = run.remember(
-        voices=[[rendition.blob_sha256, round(at, 4)] for rendition, at in voices],
-        music=music.blob_sha256 if music else None,
-        seconds=round(seconds, 5),
-    )
+    bed = music.blob_sha256 if music is not None else None
+    made = run.remember(**inputs.for_sound(film, placed, digests, bed, text))
     if made is None:
-        made = _mix(run, voices, music, seconds)
+        made = _mix(run, voices, music, inputs.film_seconds(film, placed, text))
     with run.saving() as session:
         sound = run.attach(
             session,
@@ -297,17 +274,10 @@ def compose(run: Run) -> None:
         "comment": "Credits: " + " | ".join(entry["credit"] for entry in entries if entry.get("credit")),
         "copyright": "; ".join(sorted({entry["licence"] for entry in entries})),
     }
-    chapters = _chapters(placed)
-    made = run.remember(
-        segments=[segment.blob_sha256 for segment in segments],
-        sound=sound.blob_sha256,
-        srt=srt,
-        metadata=metadata,
-        language=film.language,
-        chapters=[[c.title, c.start, c.end] for c in chapters],
-    )
+    asked = inputs.for_master(film, placed, entries, [s.blob_sha256 for s in segments], sound.blob_sha256)
+    made = run.remember(**asked)
     if made is None:
-        made = _join(run, film, segments, sound, srt, metadata, chapters)
+        made = _join(run, film, segments, sound, srt, metadata, [Chapter(*c) for c in asked["chapters"]])
     with run.saving() as session:
         film = session.get_one(Film, run.film_id)
         master = run.attach(
@@ -369,19 +339,6 @@ def _needed(rendition: Rendition | None, what: str) -> Rendition:
     if rendition is None:
         raise Permanent(f"Cannot compose: {what} is missing.", code="missing_segment")
     return rendition
-
-
-def _chapters(placed: list[Placed]) -> list[Chapter]:
-    """One chapter per scene that has a heading."""
-    chapters: list[Chapter] = []
-    for item in placed:
-        end = item.seconds + item.frames / item.fps
-        title = item.shot.heading
-        if chapters and (not title or chapters[-1].title == title):
-            chapters[-1] = Chapter(chapters[-1].title, chapters[-1].start, end)
-        elif title:
-            chapters.append(Chapter(title, item.seconds, end))
-    return chapters
 
 
 def _store_video(run: Run, film: Film, path: Path, filename: str, frames: int) -> StoredFile:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core.errors import Invalid
 from db.assets import Film
 from media.ambient import render_ambient
-from tasks.library import find_asset, inspect, keep_asset, known_asset
+from tasks.library import find_asset, inspect, keep_asset, known_asset, original_of
 from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts
 from tasks.step import Run, step
 from tasks.wiring import open_source
@@ -20,19 +20,24 @@ MUSIC_SECONDS = 60.0
 @step("find_music")
 def find_music(run: Run) -> None:
     """Fetch or make the music the brief asks for."""
-    music = run.params["music"]
+    music, seed = run.params["music"], run.params["seed"]
     if music["from"] == "asset":
-        asset_id = UUID(music["id"])
         with run.loading() as session:
-            find_asset(session, run.held.workspace_id, asset_id)
+            asset = find_asset(session, run.held.workspace_id, UUID(music["id"]))
+            run.name_inputs(music=original_of(session, asset).blob_sha256)
         with run.saving() as session:
-            _use_music(session, run, asset_id)
+            _use_music(session, run, asset.id)
         return
-    candidate = open_source(music["from"]).get(music["id"])
+    made = run.remember(music=music, seed=seed, licences=run.params["licences"])
+    if made is not None:
+        with run.saving() as session:
+            _use_music(session, run, UUID(made["asset_id"]))
+        return
+    with run.timing("search_seconds"):
+        candidate = open_source(music["from"]).get(music["id"])
     if candidate.kind != "audio":
         raise Invalid(f"{music['from']}:{music['id']} is not sound.", field="params.music.id")
     licence_policy(run.params).check(candidate.licence)
-    seed = run.params["seed"]
     # what is made here differs by seed, so each seed's piece is an item of its own
     item = f"{candidate.foreign_id}-{seed}" if candidate.generated and seed else candidate.foreign_id
     with run.loading() as session:
@@ -42,10 +47,11 @@ def find_music(run: Run) -> None:
             _use_music(session, run, known)
         return
     out = run.scratch / "music.wav"
-    if candidate.generated is not None:
-        render_ambient(out, duration=MUSIC_SECONDS, seed=seed, mood=candidate.generated)  # type: ignore[arg-type]
-    else:
-        open_source(music["from"]).fetch(candidate, out, MAX_DOWNLOAD)
+    with run.timing("fetch_seconds"):
+        if candidate.generated is not None:
+            render_ambient(out, duration=MUSIC_SECONDS, seed=seed, mood=candidate.generated)  # type: ignore[arg-type]
+        else:
+            open_source(music["from"]).fetch(candidate, out, MAX_DOWNLOAD)
     inspected = inspect(run, out, filename=f"{candidate.foreign_id}.wav", width=2, height=2)
     if inspected.kind != "audio":
         raise Invalid(f"{music['from']}:{music['id']} is not sound.", field="params.music.id")

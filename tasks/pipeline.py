@@ -31,10 +31,10 @@ from db.assets import Film, Shot
 from db.review import Gate
 from db.session import after_commit, single, transaction
 from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState, WaitsFor
-from services import approvals, claims, events, outcomes, steps
+from services import approvals, claims, events, outcomes, plans, progress, steps
 from services.claims import Claim
 from services.films import film_shots
-from services.jobs import measure_progress
+from services.plans import Planned, Promise
 from services.shortages import explain_shortage, stopped_by_money
 from services.steps import StepPlan
 from tasks.app import app
@@ -189,7 +189,7 @@ def advance(job_id: UUID) -> None:
             return
         job.advanced_at = func.now()
         _decide(session, job)
-        job.progress = measure_progress(session, job)
+        job.progress = progress.measure(session, job)["progress"] or 0.0
         reach("advance.before_commit", str(job_id))
 
 
@@ -256,6 +256,27 @@ def check(kind: str, params: dict[str, Any]) -> None:
     check_brief(kind, params)
 
 
+def promise(session: Session, job: Job) -> list[Promise]:
+    """Every step that the job's phases promise as its film is now, up to where it is asked to stop."""
+    promises = []
+    for phase in PHASES[job.kind]:
+        for plan, _ in _rows(phase.shape(session, job)):
+            promises.append(Promise(phase.name, plan, spare=not is_critical(plan.kind, job.params)))
+        if phase.name == job.stop_after:
+            break
+    return promises
+
+
+def plan(session: Session, job: Job) -> list[Planned]:
+    """Say of every step of a job whether it is made, missing, stale or blocked, and why."""
+    return plans.plan_job(session, job, promise(session, job))
+
+
+def remake(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
+    """Have an ended job make what is missing or stale; call `advance` once this is committed."""
+    return plans.remake_job(session, workspace_id, job_id, promise)
+
+
 def send_step(row: Step) -> None:
     """Publish one step by itself, outside any canvas."""
     _send(row.id, row.kind, row.job_id, row.label or row.variant)
@@ -272,8 +293,9 @@ def _decide(session: Session, job: Job) -> None:
     while job.phase is not None:
         phase = next(p for p in phases if p.name == job.phase)
         if phase.follow is not None:
-            phase.follow(session, job)
-            _plan(session, job, phase)
+            with progress.kept(session, job, if_behind=True):
+                phase.follow(session, job)
+                _plan(session, job, phase)
         rows = [row for row in steps.list_steps(session, job.id) if row.phase == phase.name]
         short = stopped_by_money(rows)
         if not short and any(row.state in (StepState.READY, StepState.RUNNING) for row in rows):
@@ -302,13 +324,18 @@ def _decide(session: Session, job: Job) -> None:
 
 
 def _enter(session: Session, job: Job, phase: Phase) -> None:
+    job.progress = progress.measure(session, job)["progress"] or 0.0
     job.phase = phase.name
     _plan(session, job, phase)
+    if job.remaking:
+        plans.reopen_stale(session, job, phase.name, promise(session, job))
+    progress.set_course(session, job)
     _announce(session, job, "phase.started", {"phase": phase.name})
 
 
 def _plan(session: Session, job: Job, phase: Phase) -> None:
-    steps.plan_steps(session, job, phase.name, [plan for plan, _ in _rows(phase.shape(session, job))])
+    promised = [plan for plan, _ in _rows(phase.shape(session, job))]
+    steps.plan_steps(session, job, phase.name, progress.weigh(session, job, promised))
     session.flush()
 
 
@@ -444,11 +471,13 @@ def _end_succeeded(session: Session, job: Job) -> None:
     ]
     job.warnings = [w for w in job.warnings if "step" not in w] + spare
     job.progress = 1.0
+    progress.learn(session, job)
     _end(session, job, JobState.SUCCEEDED, {"warnings": len(job.warnings)})
 
 
 def _end(session: Session, job: Job, state: JobState, payload: dict[str, Any]) -> None:
     job.state = state
+    job.remaking = False
     job.waits_for = None
     job.waits_reason = None
     job.finished_at = func.now()

@@ -15,7 +15,7 @@ from providers.base import ScriptRequest, VideoRequest
 from services.caps import Cap, Payer, caps_in_force, refusing
 from services.films import find_project
 from services.money import money_mode
-from tasks.timeline import frames_for
+from services.timeline import frames_for
 from tasks.wiring import check_names, open_speech, open_video, open_writer
 
 WORDS_PER_SECOND = 2.4

@@ -25,7 +25,15 @@ FRAME = (1920, 1080)
 def search_source(run: Run) -> None:
     """Search one source; what the licence policy forbids is left out."""
     params = run.params
-    source = open_source(run.held.variant)
+    asked = {name: params[name] for name in ("words", "kind", "orientation", "keep", "licences")}
+    made = run.remember(source=run.held.variant, **asked)
+    if made is None:
+        made = _search(run)
+    run.save(made)
+
+
+def _search(run: Run) -> dict[str, Any]:
+    params = run.params
     policy = licence_policy(params)
     query = Query(
         words=tuple(params["words"]),
@@ -34,16 +42,15 @@ def search_source(run: Run) -> None:
         limit=params["keep"] * 2,
     )
     with run.timing("search_seconds"):
-        found = source.search(query)
-    with run.saving():
-        run.result = {
-            "found": [c.to_json() for c in found if policy.verdict(c.licence).ok],
-            "refused": [
-                {"foreign_id": c.foreign_id, "licence": c.licence.id}
-                for c in found
-                if not policy.verdict(c.licence).ok
-            ],
-        }
+        found = open_source(run.held.variant).search(query)
+    return {
+        "found": [c.to_json() for c in found if policy.verdict(c.licence).ok],
+        "refused": [
+            {"foreign_id": c.foreign_id, "licence": c.licence.id}
+            for c in found
+            if not policy.verdict(c.licence).ok
+        ],
+    }
 
 
 @step("keep_candidates", soft=1800, hard=1860)
@@ -61,14 +68,21 @@ def keep_candidates(run: Run) -> None:
         ).all()
     if not results:
         raise Permanent("No source answered.", code="no_source")
+    made = run.remember(found=[result["found"] for result in results], keep=run.params["keep"])
     kept: list[tuple[Candidate, Any]] = []
     refused: list[dict[str, str]] = []
+    if made is not None:
+        with run.saving() as session:
+            run.result = made
+            run.add_to_job(session)
+        return
     for number, candidate in enumerate(_in_turn([result["found"] for result in results])):
         if len(kept) >= run.params["keep"] or run.stopped():
             break
         path = run.scratch / f"find-{number}"
         try:
-            open_source(candidate.source).fetch(candidate, path, MAX_DOWNLOAD)
+            with run.timing("fetch_seconds"):
+                open_source(candidate.source).fetch(candidate, path, MAX_DOWNLOAD)
             inspected = inspect(
                 run, path, filename=candidate.foreign_id[-120:], width=FRAME[0], height=FRAME[1]
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from uuid import UUID
 
@@ -10,14 +9,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.errors import Permanent
-from db.assets import Asset, AssetKind, Candidate, Film, Rendition, RenditionRole, Shot, TakeOrigin
+from db.assets import Asset, AssetKind, Film, Rendition, RenditionRole, Shot, TakeOrigin
 from db.session import transaction
 from db.submissions import Submission
 from db.work import Job, Step
 from media.craft import Craft
 from providers.base import VideoProvider, VideoRequest, VideoState
 from scrapers.base import Candidate as Found
-from services.films import add_take
+from services import inputs
+from services.films import add_take, chosen_picture, ranked_candidate
 from services.outcomes import tried_providers
 from services.submissions import intend, mark_succeeded
 from tasks.library import blob_path, find_asset, inspect, is_picture, keep_asset, known_asset, original_of
@@ -33,6 +33,12 @@ def keep_stock(run: Run) -> None:
     with run.loading() as session:
         shot = session.get_one(Shot, run.subject_id)
         film = session.get_one(Film, run.film_id)
+        picture = chosen_picture(session, shot, _retake(run))
+    made = run.remember(**inputs.for_stock(picture, run.params))
+    if made is not None:
+        run.save(made)
+        return
+    with run.timing("search_seconds"), run.loading() as session:
         found = _choose(session, run, shot)
         known = (
             known_asset(session, run.held.workspace_id, found.source, found.foreign_id)
@@ -79,13 +85,12 @@ def _choose(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
         if not is_picture(asset):
             raise Permanent(f"asset:{item} is a {asset.kind.value}, not a picture.", code="wrong_kind")
         return asset.id
-    retake = int(run.held.params.get("retake", 0))
-    rows = session.scalars(
-        select(Candidate)
-        .where(Candidate.shot_id == shot.id, Candidate.position.is_not(None))
-        .order_by(Candidate.position)
-    ).all()
-    return Found.from_json(rows[retake % len(rows)].facts) if rows else None
+    candidate = ranked_candidate(session, shot, _retake(run))
+    return Found.from_json(candidate.facts) if candidate is not None else None
+
+
+def _retake(run: Run) -> int:
+    return int(run.held.params.get("retake", 0))
 
 
 @step("submit_take", soft=900, hard=960)
@@ -99,7 +104,15 @@ def submit_take(run: Run) -> None:
         film = session.get_one(Film, run.film_id)
         stock = _kept(session, run)
         original = original_of(session, stock) if stock is not None else None
-        request = _request(run, film, shot, stock)
+        asked = inputs.for_take(
+            film,
+            shot,
+            run.params,
+            retake=_retake(run),
+            picture=original.blob_sha256 if original is not None else None,
+            shown=stock is not None,
+        )
+        request = asked["request"]
         tried = tried_providers(session, run.held.step_id, request["seed"])
     seconds = (shot.frames or 1) / film.fps
     craft = Craft(
@@ -111,12 +124,7 @@ def submit_take(run: Run) -> None:
     if not provider.local:
         commission(run, provider, shot, ask_vendor(run, request))
         return
-    made = run.remember(
-        provider=provider.slug,
-        model=provider.model,
-        request=request,
-        picture=original.blob_sha256 if original else None,
-    )
+    made = run.remember(provider=provider.slug, model=provider.model, **asked)
     if made is None:
         made = _make(run, provider, shot, request, stock, original)
     with run.saving() as session:
@@ -132,27 +140,6 @@ def _kept(session: Session, run: Run) -> Asset | None:
     )
     asset_id = (result or {}).get("asset_id")
     return find_asset(session, run.held.workspace_id, UUID(asset_id)) if asset_id else None
-
-
-def _request(run: Run, film: Film, shot: Shot, stock: Asset | None) -> dict[str, Any]:
-    """What is asked for, frozen: values only, so that an equal ask has an equal hash in every job."""
-    retake = int(run.held.params.get("retake", 0))
-    return {
-        "purpose": "shot",
-        "prompt": shot.visual_prompt or shot.narration,
-        "title": None if stock is not None else shot.title or card_words(film, shot),
-        "width": film.width,
-        "height": film.height,
-        "fps": film.fps,
-        "frames": shot.frames,
-        "move": shot.camera or "auto",
-        "seed": (run.params["seed"] * 7919 + shot.position * 101 + retake) % 2**31,
-    }
-
-
-def card_words(film: Film, shot: Shot) -> str:
-    """What a card says for a shot without picture or title: its scene, where the scene has a name."""
-    return film.name if re.fullmatch(r"Scene \d+|", shot.heading) else shot.heading
 
 
 def _make(

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -18,9 +18,10 @@ from providers.base import SpeechRequest
 from scrapers.base import Candidate as Found
 from scrapers.base import Query
 from scrapers.words import word_score
-from services.films import film_shots
+from services import inputs
+from services.films import BORROWED, film_shots, forget_borrowed, found_candidates
+from services.timeline import frames_for
 from tasks.step import Run, step
-from tasks.timeline import frames_for
 from tasks.wiring import enabled_sources, open_source, open_speech
 
 log = structlog.get_logger()
@@ -37,34 +38,27 @@ def narrate(run: Run) -> None:
     """Speak a shot's narration and time its words; the shot is as long as that takes."""
     with run.loading() as session:
         shot = session.get_one(Shot, run.subject_id)
-        fps = session.get_one(Film, run.film_id).fps
-    made = _speak(run, shot.narration) if shot.narration else _SILENCE
-    frames = frames_for(made["duration"], shot.asked_duration, fps)
+        film = session.get_one(Film, run.film_id)
+    made = run.remember(**inputs.for_narration(film, shot, run.params))
+    run.note(**inputs.for_length(film, shot))
+    if made is None:
+        made = _speak(run, film, shot.narration) if shot.narration else _SILENCE
+    frames = frames_for(made["duration"], shot.asked_duration, film.fps)
     with run.saving() as session:
         shot = session.get_one(Shot, run.subject_id)
         shot.words = made["words"]
         shot.frames = frames
-        shot.duration = frames / fps
+        shot.duration = frames / film.fps
         if made["stored"] is not None:
             run.attach(session, shot.id, RenditionRole.NARRATION, made)
         run.result = {**made, "frames": frames}
 
 
-def _speak(run: Run, text: str) -> dict[str, Any]:
-    made = run.remember(
-        text=text,
-        narrator=run.params["narrator"],
-        voice=run.params["voice"],
-        language=run.params["language"],
-    )
-    if made is not None:
-        return made
+def _speak(run: Run, film: Film, text: str) -> dict[str, Any]:
     speaker = open_speech(run.params["narrator"])
     out = run.scratch / "narration.wav"
     with run.timing("speech_seconds"):
-        speech = speaker.speak(
-            SpeechRequest(text=text, voice=run.params["voice"], language=run.params["language"]), out
-        )
+        speech = speaker.speak(SpeechRequest(text=text, voice=film.voice, language=film.language), out)
     words = [[word.text, round(word.start, 3), round(word.end, 3)] for word in speech.words]
     stored = run.store(
         out,
@@ -83,21 +77,16 @@ def find_stock(run: Run) -> None:
     with run.loading() as session:
         shot = session.get_one(Shot, run.subject_id)
         film = session.get_one(Film, run.film_id)
-    if shot.image or shot.clip or not shot.search_words:
-        found: list[dict[str, Any]] = []
+    asked = inputs.for_search(film, shot, run.params)
+    words = tuple(asked["search_words"])
+    slugs = run.params["sources"]
+    if slugs is None:
+        slugs = sorted({*enabled_sources("image"), *enabled_sources("clip")})
+    made = run.remember(**asked, sources=slugs if words else [])
+    if made is not None:
+        found: list[dict[str, Any]] = made["found"]
     else:
-        words = tuple(shot.search_words)
-        orientation = _shape(film.width, film.height)
-        asked = run.params["sources"]
-        slugs = sorted({*enabled_sources("image"), *enabled_sources("clip")}) if asked is None else asked
-        made = run.remember(
-            words=words,
-            sources=slugs,
-            orientation=orientation,
-            size=[film.width, film.height],
-            licences=run.params["licences"],
-        )
-        found = _search(run, words, slugs, orientation) if made is None else made["found"]
+        found = _search(run, words, slugs, _shape(film.width, film.height)) if words else []
     with run.saving() as session:
         session.execute(delete(Candidate).where(Candidate.shot_id == run.subject_id))
         for item in found:
@@ -128,9 +117,9 @@ def _search(run: Run, words: tuple[str, ...], slugs: list[str], orientation: str
         try:
             source = open_source(slug)
             for kind in [kind for kind in ("image", "clip") if kind in source.kinds]:
-                found += _judge(
-                    source.search(Query(words=words, kind=kind, limit=PER_SOURCE)), policy, words, orientation
-                )
+                with run.timing("search_seconds"):
+                    offered = source.search(Query(words=words, kind=kind, limit=PER_SOURCE))
+                found += _judge(offered, policy, words, orientation)
         except PipelineError as error:
             log.warning("a source did not answer", source=slug, error=error.message)
             troubles.append(error)
@@ -178,48 +167,49 @@ def origin_facts(candidate: Found) -> dict[str, Any]:
 @step("rank")
 def rank(run: Run) -> None:
     """Order every shot's candidates so that no picture comes twice while there is another."""
+    with run.loading() as session:
+        shots = film_shots(session, run.film_id)
+        found = found_candidates(session, shots)
+    made = run.remember(**inputs.for_ranking(shots, found)) or {"order": _order(shots, found)}
     with run.saving() as session:
         shots = film_shots(session, run.film_id)
-        found: dict[UUID, list[Candidate]] = {shot.id: [] for shot in shots}
-        for row in session.scalars(
-            select(Candidate)
-            .where(Candidate.shot_id.in_(found))
-            .order_by(Candidate.score.desc(), Candidate.source, Candidate.foreign_id)
-        ):
-            found[row.shot_id].append(row)
-        used: set[tuple[str, str]] = set()
-        chosen = {}
-        for shot in shots:
-            rows = found[shot.id] or _borrow(session, shot, shots, found, used)
-            fresh = [row for row in rows if (row.source, row.foreign_id) not in used]
-            ordered = fresh + [row for row in rows if row not in fresh]
-            for position, row in enumerate(ordered):
+        found = found_candidates(session, shots)
+        forget_borrowed(session, shots)
+        for shot, places in zip(shots, made["order"], strict=True):
+            for position, (owner, place) in enumerate(places):
+                row = found[shots[owner].id][place]
+                if row.shot_id != shot.id:
+                    row = _borrow(session, shot, shots[owner], row)
                 row.position = position
-            if ordered:
-                used.add((ordered[0].source, ordered[0].foreign_id))
-                chosen[str(shot.id)] = f"{ordered[0].source}:{ordered[0].foreign_id}"
-        run.result = {"chosen": chosen}
+        run.result = made
 
 
-def _borrow(
-    session: Session,
-    shot: Shot,
-    shots: list[Shot],
-    found: dict[UUID, list[Candidate]],
-    used: set[tuple[str, str]],
-) -> list[Candidate]:
-    """Find a picture for a shot nothing was found for: its neighbours' spare ones first, nearest first.
+def _order(shots: list[Shot], found: dict[UUID, list[Candidate]]) -> list[list[tuple[int, int]]]:
+    """For every shot its candidates, best first: the shot that each was found for, and its place there.
 
-    A shot that pins its picture, or asks for none, keeps that. What is borrowed says so in its reasons.
+    A shot nothing was found for borrows one: its neighbours' spare ones first, nearest first.
     """
-    if shot.image or shot.clip or (shot.title and not shot.search_words):
-        return []
-    nearest = sorted(shots, key=lambda other: abs(other.position - shot.position))
-    offers = [(row, other) for other in nearest if other.id != shot.id for row in found[other.id]]
-    spare = [offer for offer in offers if (offer[0].source, offer[0].foreign_id) not in used]
-    if not offers:
-        return []
-    row, other = (spare or offers)[0]
+    used: set[tuple[str, str]] = set()
+
+    def item(place: tuple[int, int]) -> tuple[str, str]:
+        row = found[shots[place[0]].id][place[1]]
+        return row.source, row.foreign_id
+
+    order = []
+    for number, shot in enumerate(shots):
+        places = [(number, place) for place in range(len(found[shot.id]))]
+        if not places and inputs.may_borrow(shot):
+            nearest = sorted(range(len(shots)), key=lambda other: abs(other - number))
+            places = [(other, place) for other in nearest for place in range(len(found[shots[other].id]))]
+            places = sorted(places, key=lambda place: item(place) in used)[:1]
+        places = sorted(places, key=lambda place: item(place) in used)
+        used.update(item(place) for place in places[:1])
+        order.append(places)
+    return order
+
+
+def _borrow(session: Session, shot: Shot, owner: Shot, row: Candidate) -> Candidate:
+    """Give a shot the candidate of another; its reasons say so."""
     borrowed = Candidate(
         workspace_id=shot.workspace_id,
         shot_id=shot.id,
@@ -227,12 +217,11 @@ def _borrow(
         foreign_id=row.foreign_id,
         kind=row.kind,
         score=0.0,
-        reasons={"borrowed_from": f"shot {other.position + 1}"},
+        reasons={BORROWED: f"shot {owner.position + 1}"},
         facts=row.facts,
     )
     session.add(borrowed)
-    session.flush()
-    return [borrowed]
+    return borrowed
 
 
 def licence_policy(params: dict[str, Any]) -> LicencePolicy:

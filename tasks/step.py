@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import OverBudget, Permanent, PipelineError, Retryable, Unconfirmed
 from core.failpoints import reach
-from core.hashing import digest, file_sha256
+from core.hashing import digest, file_sha256, fingerprints
 from core.settings import Settings, get_settings
 from core.storage import Storage, blob_key, open_storage
 from db.assets import Rendition, RenditionRole
@@ -82,6 +82,7 @@ class Run:
         self.params = job.params
         self.settings: Settings = get_settings()
         self.input_hash: str | None = None
+        self.inputs: dict[str, str] = {}
         self.reused_from: UUID | None = None
         self.result: dict[str, Any] = {}
         self.figures: dict[str, Any] = {}
@@ -139,17 +140,29 @@ class Run:
 
         Inputs are values and digests, never ids: what is equal must look equal in another job too.
         """
-        self.input_hash = digest(
-            {"kind": self.held.kind, "version": self._version, "asked": self.held.params, "inputs": inputs}
-        )
+        self.name_inputs(**inputs)
+        assert self.input_hash is not None
         if not self.params.get("reuse", True):
             return None
         with reading() as session:
-            found = steps.find_equal(session, self.held.workspace_id, self.held.kind, self.input_hash)
-            if found is None or not renditions.blobs_exist(session, _digests(found.result)):
+            found = steps.find_equal(
+                session, self.held.workspace_id, self.held.kind, self.input_hash, own=self.held.step_id
+            )
+            if found is None or not renditions.still_there(session, found.result):
                 return None
             self.reused_from = found.id
             return found.result
+
+    def name_inputs(self, **inputs: Any) -> None:
+        """Name every input of a step that is done each time, so that a plan can say when it is stale."""
+        self.inputs = fingerprints(inputs)
+        self.input_hash = digest(
+            {"kind": self.held.kind, "version": self._version, "asked": self.held.params, "inputs": inputs}
+        )
+
+    def note(self, **inputs: Any) -> None:
+        """Name inputs beside those of `remember`: they shape what is done even with a result taken over."""
+        self.inputs |= fingerprints(inputs)
 
     def store(self, path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile:
         """Put a file into the object store under its digest; it counts once `saving` has registered it."""
@@ -224,6 +237,7 @@ class Run:
             self.held,
             result=self.result,
             input_hash=self.input_hash,
+            inputs=self.inputs,
             reused_from=self.reused_from,
             figures=self.figures,
         )
@@ -389,13 +403,3 @@ def _let_go(run: Run) -> None:
                 message="The job was stopped before this was saved.",
                 blame=False,
             )
-
-
-def _digests(result: Any) -> set[str]:
-    """Every `sha256` a result names, at any depth."""
-    if isinstance(result, dict):
-        own = {result["sha256"]} if isinstance(result.get("sha256"), str) else set()
-        return own.union(*(_digests(value) for value in result.values()))
-    if isinstance(result, list):
-        return set().union(*(_digests(value) for value in result))
-    return set()

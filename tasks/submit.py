@@ -24,7 +24,7 @@ from db.session import after_commit, reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Job
 from providers.base import Answer, VideoProvider, VideoRequest, VideoState
-from services import outcomes, submissions
+from services import inputs, outcomes, submissions
 from services.films import add_take
 from services.renditions import StoredFile, add_rendition
 from services.steps import lock_job
@@ -71,10 +71,8 @@ def choose_provider(
 
 
 def ask_vendor(run: Run, request: dict[str, Any]) -> dict[str, Any]:
-    """The request in a vendor's words: a reviewer's instructions are part of what is asked."""
-    instructions = str(run.held.params.get("instructions") or "").strip()
-    words = [request["prompt"] or request["title"] or "", instructions]
-    return {**request, "prompt": " ".join(part for part in words if part)}
+    """The request in a vendor's words, see `inputs.for_vendor`."""
+    return inputs.for_vendor(request, str(run.held.params.get("instructions") or ""))
 
 
 def commission(run: Run, provider: VideoProvider, shot: Shot, request: dict[str, Any]) -> None:
@@ -89,7 +87,7 @@ def commission(run: Run, provider: VideoProvider, shot: Shot, request: dict[str,
             run.result = {**made, "take_id": str(take)}
         return
     quote = provider.quote(VideoRequest(**request))
-    inputs, run.input_hash = run.input_hash, None  # equal to nothing until its file is here
+    input_hash, run.input_hash = run.input_hash, None  # equal to nothing until its file is here
     with run.saving() as session:
         submission = submissions.intend(
             session,
@@ -109,7 +107,7 @@ def commission(run: Run, provider: VideoProvider, shot: Shot, request: dict[str,
             "submission_id": str(submission.id),
             "provider": provider.slug,
             "model": provider.model,
-            "inputs": inputs,
+            "inputs": input_hash,
         }
         after_commit(session, lambda: pipeline.send_submission(submission.id, run.job.id))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from core.errors import Misconfigured, Permanent
-from db.assets import AssetKind, RenditionRole
+from db.assets import AssetKind, Rendition, RenditionRole
 from db.work import Step
 from media.erase import Region, erase_regions
 from media.probe import probe
 from services.renditions import StoredFile
 from tasks.library import blob_path, find_asset, original_of
-from tasks.step import Run, step
+from tasks.step import Run, step, storage
 
 
 @step("clean_clip", soft=1800, hard=1860)
@@ -72,12 +72,25 @@ def verify_clip(run: Run) -> None:
             )
         ).one()
     stored = StoredFile.from_json(result["stored"])
-    with blob_path(original) as path:
-        before = probe(path)
-    from tasks.step import storage
+    made = run.remember(clip=original.blob_sha256, cleaned=stored.sha256)
+    if made is None:
+        made = {"duration": _compare(run, original, stored), "text": "not checked"}
+    with run.saving() as session:
+        run.result = {
+            **made,
+            "cleaned_rendition_id": result["rendition_id"],
+            "regions": len(run.params["regions"]),
+        }
+        run.add_to_job(session)
 
-    with storage().local(stored.key) as path:
-        after = probe(path)
+
+def _compare(run: Run, original: Rendition, cleaned: StoredFile) -> float:
+    """Seconds of the cleaned clip; raises Permanent `bad_clean` when sound or length was lost."""
+    with run.timing("probe_seconds"):
+        with blob_path(original) as path:
+            before = probe(path)
+        with storage().local(cleaned.key) as path:
+            after = probe(path)
     if after.has_audio != before.has_audio:
         raise Permanent("The cleaned clip has lost its sound.", code="bad_clean")
     if abs(after.duration - before.duration) > 0.25:
@@ -85,11 +98,4 @@ def verify_clip(run: Run) -> None:
             f"The cleaned clip is {after.duration:.2f} s long, the original {before.duration:.2f} s.",
             code="bad_clean",
         )
-    with run.saving() as session:
-        run.result = {
-            "cleaned_rendition_id": result["rendition_id"],
-            "duration": after.duration,
-            "regions": len(run.params["regions"]),
-            "text": "not checked",
-        }
-        run.add_to_job(session)
+    return after.duration

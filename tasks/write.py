@@ -9,9 +9,10 @@ from core.scripts import Script as ScriptText
 from db.assets import Film, Script, ScriptVersion
 from db.work import Job
 from media.fonts import missing_glyphs
-from providers.base import ScriptRequest
+from providers.base import ScriptRequest, ScriptWriter
 from providers.prompts import VERSION as PROMPTS_VERSION
-from services.films import add_script_version, write_shots
+from services import inputs
+from services.films import add_script_version, plan_shots, write_shots
 from tasks.step import Run, step
 from tasks.wiring import fonts_folder, open_writer
 
@@ -23,31 +24,16 @@ MISSING_GLYPHS = "missing_glyphs"
 def write_script(run: Run) -> None:
     """Take the client's script, or have one written from the brief."""
     params = run.params
+    asked = inputs.for_script(params)
     if params["script"] is not None:
-        text, fmt, author, origin = params["script"], params["script_format"], "client", "brief"
-        parsed = parse_script(text, fmt)
+        given = {"text": params["script"], "author": "client"}
+        made, fmt, origin = run.remember(**asked) or given, params["script_format"], "brief"
     else:
         writer = open_writer(params["writer"])
-        made = run.remember(
-            writer=writer.slug,
-            prompts=PROMPTS_VERSION,
-            text=params["text"],
-            language=params["language"],
-            target_duration=params["target_duration"],
-        )
-        if made is None:
-            draft = writer.write(
-                ScriptRequest(
-                    brief=params["text"],
-                    language=params["language"],
-                    target_duration=params["target_duration"] or DEFAULT_SECONDS,
-                    instructions=run.held.params.get("instructions", ""),
-                )
-            )
-            made = {"text": format_script(draft.script), "author": f"{writer.slug} {draft.model}".strip()}
-        text, fmt, author, origin = made["text"], "markdown", made["author"], "written"
-        parsed = parse_script(text, "markdown")
-        run.result = made
+        made = run.remember(writer=writer.slug, prompts=PROMPTS_VERSION, **asked) or _write(run, writer)
+        fmt, origin = "markdown", "written"
+    text, author = made["text"], made["author"]
+    parsed = parse_script(text, fmt)
     with run.saving() as session:
         film = session.get_one(Film, run.film_id)
         script = session.get_one(Script, film.script_id)
@@ -62,7 +48,20 @@ def write_script(run: Run) -> None:
         )
         if parsed.title and not params["title"]:
             film.name = parsed.title[:300]
-        run.result = {**run.result, "version": version.number, "author": author}
+        run.result = {**made, "version": version.number}
+
+
+def _write(run: Run, writer: ScriptWriter) -> dict[str, str]:
+    with run.timing("write_seconds"):
+        draft = writer.write(
+            ScriptRequest(
+                brief=run.params["text"],
+                language=run.params["language"],
+                target_duration=run.params["target_duration"] or DEFAULT_SECONDS,
+                instructions=run.held.params.get("instructions", ""),
+            )
+        )
+    return {"text": format_script(draft.script), "author": f"{writer.slug} {draft.model}".strip()}
 
 
 @step("break_down")
@@ -72,9 +71,12 @@ def break_down(run: Run) -> None:
         film = session.get_one(Film, run.film_id)
         script = session.get_one(Script, film.script_id)
         version = session.get_one(ScriptVersion, script.current_version_id)
-    parsed = parse_script(version.text, cast(Dialect, version.format))
-    plans = [_plan(parsed, number) for number in range(len(parsed.shots))]
-    missing = sorted(missing_glyphs(_shown_text(run, parsed), fonts_folder(run.settings)))
+    made = run.remember(**inputs.for_shots(version.text, version.format, film))
+    if made is None:
+        parsed = parse_script(version.text, cast(Dialect, version.format))
+        missing = missing_glyphs(_shown_text(run, parsed), fonts_folder(run.settings))
+        made = {"plans": plan_shots(parsed), "missing_glyphs": sorted(missing)}
+    plans, missing = made["plans"], made["missing_glyphs"]
     with run.saving() as session:
         film = session.get_one(Film, run.film_id)
         write_shots(session, film, session.get_one(ScriptVersion, version.id), plans)
@@ -82,7 +84,7 @@ def break_down(run: Run) -> None:
         job.warnings = [w for w in job.warnings if w["code"] != MISSING_GLYPHS]
         if missing:
             job.warnings = [*job.warnings, _warn(missing)]
-        run.result = {"shots": len(plans), "version": version.number}
+        run.result = {**made, "shots": len(plans), "version": version.number}
 
 
 def _shown_text(run: Run, script: ScriptText) -> str:
@@ -99,21 +101,4 @@ def _warn(missing: list[str]) -> dict[str, str]:
         "code": MISSING_GLYPHS,
         "message": f"No font here can draw {some}: left out of the picture, kept in the caption files. "
         "FONTS_DIR may name a folder with a font that can.",
-    }
-
-
-def _plan(script: ScriptText, number: int) -> dict[str, object]:
-    scene, shot = script.shots[number]
-    return {
-        "name": f"Shot {number + 1}",
-        "scene": scene.number,
-        "heading": scene.heading,
-        "narration": shot.narration,
-        "visual_prompt": shot.visual_prompt,
-        "search_words": [word[:100] for word in shot.search_words],
-        "camera": shot.camera,
-        "title": shot.title,
-        "asked_duration": shot.duration,
-        "image": shot.image,
-        "clip": shot.clip,
     }

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.api import Blueprint
 from app.auth import identity
-from app.job_view import show_job, show_jobs
+from app.job_view import show_job, show_jobs, show_plan
 from app.paging import page_reply, window_of
 from app.reply import IDEMPOTENCY_PARAMETER, answer_once, reply
 from app.schemas.jobs import (
@@ -21,10 +21,11 @@ from app.schemas.jobs import (
     JobListArgs,
     JobOut,
     JobPage,
+    PlanOut,
     WaitArgs,
 )
 from app.streams import stream_events, wait_for_change
-from app.wakeups import advance_after, check
+from app.wakeups import advance_after, check, plan, remake
 from core.errors import Invalid
 from db.session import reading, transaction
 from db.work import ENDED_JOB, Job
@@ -152,6 +153,23 @@ def retry_job(job_id: UUID) -> Response:
 def resume_job(job_id: UUID) -> Response:
     """Continue a job that stopped after a phase, failed or was cancelled."""
     return _continue(jobs.resume_job, job_id, "job.resumed")
+
+
+@blp.get("/jobs/<uuid:job_id>/plan")
+@blp.response(200, PlanOut)
+def show_job_plan(job_id: UUID) -> Response:
+    """Show which steps are current, stale (and why), missing or blocked."""
+    with reading() as session:
+        job = jobs.get_job(session, identity().workspace_id, job_id)
+        return reply(PlanOut, show_plan(job, plan(session, job)))
+
+
+@blp.post("/jobs/<uuid:job_id>/remake")
+@blp.response(202, JobOut)
+@blp.doc(**IDEMPOTENT)
+def remake_job(job_id: UUID) -> Response:
+    """Make again what has gone stale in an ended job, and what is missing; nothing else."""
+    return _continue(remake, job_id, "job.remade")
 
 
 @blp.delete("/jobs/<uuid:job_id>")

@@ -11,6 +11,7 @@ from app.schemas.base import In, Out, currency, micros, page_of
 from app.schemas.submissions import SubmissionOut
 from core.briefs import FILM_PHASES, GATES, PARAMS, load_params
 from db.work import JobKind, JobState
+from services.plans import PlanState
 
 
 class BudgetIn(In):
@@ -184,6 +185,32 @@ class JobOut(JobItemOut):
 
     steps = fields.List(fields.Nested(StepOut), required=True)
     submissions = fields.List(fields.Nested(SubmissionOut), required=True)
+
+
+class PlannedOut(Out):
+    """One step of a plan."""
+
+    step = fields.String(required=True, metadata={"description": "Its name as people read it."})
+    step_id = fields.UUID(required=True, allow_none=True)
+    phase = fields.String(required=True)
+    kind = fields.String(required=True)
+    label = fields.String(required=True)
+    variant = fields.String(required=True)
+    subject_id = fields.UUID(required=True, allow_none=True)
+    state = fields.String(required=True, validate=validate.OneOf([state.value for state in PlanState]))
+    why = fields.List(fields.String(), required=True)
+    kept = fields.Boolean(
+        required=True,
+        metadata={"description": "Stale, and left so by a remake: a person chose the take that is shown."},
+    )
+
+
+class PlanOut(Out):
+    """What a remake would do and why."""
+
+    job_id = fields.UUID(required=True)
+    counts = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    items = fields.List(fields.Nested(PlannedOut), required=True)
 
 
 class EventOut(Out):

@@ -6,7 +6,7 @@ from marshmallow import fields, validate
 
 from app.paging import PageArgs
 from app.schemas.base import AssetOut, In, Out, currency, micros, page_of, words
-from core.briefs import MAX_SCRIPT, SCRIPT_FORMATS
+from core.briefs import ASPECTS, CAPTION_STYLES, MAX_SCRIPT, SCRIPT_FORMATS
 from db.assets import ProjectStage, Validation
 
 STAGES = [stage.value for stage in ProjectStage]
@@ -47,8 +47,13 @@ class ProjectListArgs(PageArgs):
 
 
 class FilmPatchIn(In):
+    """What is said of a film, and how it looks and sounds once its job is remade."""
+
     name = words(300)
     description = words(20_000, least=0)
+    format = fields.String(validate=validate.OneOf(list(ASPECTS)))
+    voice = words(100, allow_none=True)
+    caption_style = fields.String(validate=validate.OneOf(CAPTION_STYLES))
     project_id = fields.UUID(allow_none=True)
     seo = fields.Dict(
         keys=fields.String(), metadata={"description": "Title, description, tags for publishing."}

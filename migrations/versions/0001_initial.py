@@ -84,6 +84,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_heartbeats")),
     )
     op.create_table(
+        "paces",
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("variant", sa.String(length=64), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("jobs", sa.Integer(), nullable=False),
+        sa.CheckConstraint("seconds >= 0", name=op.f("ck_paces_seconds_not_negative")),
+        sa.PrimaryKeyConstraint("kind", "variant", name=op.f("pk_paces")),
+    )
+    op.create_table(
         "users",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("email", sa.String(length=320), nullable=False),
@@ -794,6 +803,8 @@ def upgrade() -> None:
         ),
         sa.Column("waits_reason", sa.Text(), nullable=True),
         sa.Column("progress", sa.Float(), nullable=False),
+        sa.Column("course", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.Column("remaking", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("gates", postgresql.ARRAY(sa.String(length=32)), nullable=False),
         sa.Column("stop_after", sa.String(length=32), nullable=True),
@@ -1099,6 +1110,7 @@ def upgrade() -> None:
         ),
         sa.Column("params", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("input_hash", sa.String(length=64), nullable=True),
+        sa.Column("inputs", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("reused_from", sa.UUID(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
@@ -1111,6 +1123,7 @@ def upgrade() -> None:
         sa.Column("worker", sa.String(length=200), nullable=True),
         sa.Column("task_id", sa.String(length=64), nullable=True),
         sa.Column("progress", sa.Float(), nullable=False),
+        sa.Column("weight", sa.Float(), server_default="1", nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("seconds", sa.Float(), nullable=True),
@@ -1149,7 +1162,7 @@ def upgrade() -> None:
         "steps",
         ["workspace_id", "input_hash"],
         unique=False,
-        postgresql_where=sa.text("state = 'succeeded' AND input_hash IS NOT NULL"),
+        postgresql_where=sa.text("input_hash IS NOT NULL"),
     )
     op.create_index(
         "ix_steps_short",
@@ -1430,7 +1443,7 @@ def downgrade() -> None:
     op.drop_index(
         "ix_steps_reuse",
         table_name="steps",
-        postgresql_where=sa.text("state = 'succeeded' AND input_hash IS NOT NULL"),
+        postgresql_where=sa.text("input_hash IS NOT NULL"),
     )
     op.drop_index("ix_steps_ready", table_name="steps", postgresql_where=sa.text("state = 'ready'"))
     op.drop_index("ix_steps_leases", table_name="steps", postgresql_where=sa.text("state = 'running'"))
@@ -1511,6 +1524,7 @@ def downgrade() -> None:
     op.drop_table("workspaces")
     op.drop_index("uq_users_email_lower", table_name="users")
     op.drop_table("users")
+    op.drop_table("paces")
     op.drop_table("heartbeats")
     op.drop_table("blobs")
 

@@ -54,6 +54,15 @@ class Studio:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def change(self, path: str, changes: dict[str, Any]) -> Any:
+        """PATCH what was read just now."""
+        seen = self.http.get(f"{self.base}{path}", timeout=20)
+        answer = self.http.patch(
+            f"{self.base}{path}", json=changes, headers={"If-Match": seen.headers["ETag"]}, timeout=20
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
     def submit(self, kind: str, params: dict[str, Any], **job: Any) -> UUID:
         answer = self.post("/jobs", {"kind": kind, "params": params, **job})
         assert answer.status_code == 202, answer.text

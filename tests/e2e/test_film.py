@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image
-from sqlalchemy import select
 
 from db.assets import Film, Rendition, Script, ScriptVersion
-from db.work import Attempt, JobState
+from db.work import JobState
 from media.ffmpeg import run as ffmpeg
 from media.probe import probe
 from media.sound import measure_loudness
@@ -232,20 +231,6 @@ def test_a_brief_that_wants_no_cards_halts_at_such_a_pin(premiere):
     job = premiere.studio.state_of(premiere.halted, "failed")
     assert "shot 1" in job.error_message.lower()
     assert "nothing_like_it" in job.error_message
-
-
-def test_the_same_brief_again_does_no_work(premiere):
-    studio = premiere.studio
-    first = studio.state_of(premiere.six, "succeeded")
-    again = studio.state_of(studio.film(script_of(), music=MUSIC, captions="karaoke"), "succeeded")
-    assert again.result["sha256"] == first.result["sha256"]
-    assert [f"{s.kind} {s.label}" for s in worked(studio, again.id) if s.reused_from is None] == []
-    ids = [s.id for s in studio.steps(again.id)]
-    with studio.rows() as session:
-        figures = session.scalars(select(Attempt.figures).where(Attempt.step_id.in_(ids))).all()
-    spent = {name for figure in figures for name in figure}
-    assert spent <= {"store_seconds"}  # the manifest of another job is another text
-    assert sum(s.seconds for s in studio.steps(again.id)) < sum(s.seconds for s in studio.steps(first.id))
 
 
 def test_changing_one_line_does_only_that_shot_again(premiere):

@@ -12,7 +12,7 @@ from uuid import UUID
 from core.briefs import load_params
 from core.ids import new_id
 from db.session import reading, transaction
-from db.work import Job, JobState, Step
+from db.work import Job, JobState, Step, StepState
 from services import claims, jobs, steps
 from services.accounts import create_workspace
 from services.claims import Claim
@@ -76,6 +76,30 @@ def end(held: Claim, result: dict[str, Any] | None = None, *, input_hash: str | 
             session, held, result=result or {}, input_hash=input_hash, reused_from=None, figures={"s": 1}
         )
     return True
+
+
+def beat(held: Claim, share: float) -> None:
+    """Extend a held step's lease and say how much of it is done."""
+    with transaction() as session:
+        assert claims.extend_leases(session, [(held, share)], lease=LEASE)
+
+
+def finish(held: Claim, *, reused: bool = False) -> None:
+    """Save a held step as succeeded, taken over from itself or done."""
+    with transaction() as session:
+        assert claims.finish(
+            session,
+            held,
+            result={},
+            input_hash=None,
+            reused_from=held.step_id if reused else None,
+            figures={},
+        )
+
+
+def give_back(held: Claim, state: StepState, outcome: str) -> None:
+    with transaction() as session:
+        claims.give_back(session, held, state=state, outcome=outcome, code="x", message="x")
 
 
 def do(step_id: UUID, result: dict[str, Any] | None = None, *, input_hash: str | None = None) -> Claim:

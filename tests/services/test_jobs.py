@@ -228,32 +228,6 @@ def test_a_deleted_job_is_out_of_sight_and_its_film_stays(house):
         assert session.get_one(Asset, film_id).kind is AssetKind.FILM
 
 
-def test_progress_grows_with_the_work_and_is_one_only_at_the_end(house):
-    job_id = make_job(house)
-    one, two = plan(job_id, StepPlan("write_script"), StepPlan("break_down"))
-    seen = []
-
-    def look():
-        with transaction() as session:
-            job = steps.lock_job(session, job_id)
-            job.progress = jobs.measure_progress(session, job)
-            seen.append(job.progress)
-
-    look()
-    do(one)
-    look()
-    do(two)
-    look()
-    with transaction() as session:  # work done again never moves the bar back
-        steps.reopen(session, steps.lock_job(session, job_id), [one, two])
-    look()
-    assert seen == sorted(seen)
-    assert 0 <= seen[0] < seen[1] < seen[2] == seen[3] < 0.1  # writing is little of a film
-    end_job(job_id, JobState.SUCCEEDED)
-    look()
-    assert seen[-1] == 1.0
-
-
 def test_waiting_needs_a_reason_by_the_databases_own_rule(house):
     from sqlalchemy.exc import IntegrityError
 

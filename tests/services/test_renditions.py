@@ -103,9 +103,11 @@ def test_what_a_file_was_made_from_is_written_once_and_never_itself(house):
 def test_a_result_is_reusable_while_all_its_bytes_are_known(house):
     add(house, make_clip(house), stored("a"))
     with reading() as session:
-        assert renditions.blobs_exist(session, [])
-        assert renditions.blobs_exist(session, ["a" * 64, "a" * 64])
-        assert not renditions.blobs_exist(session, ["a" * 64, "b" * 64])
+        assert renditions.still_there(session, {})
+        assert renditions.still_there(
+            session, {"stored": {"sha256": "a" * 64}, "again": [{"sha256": "a" * 64}]}
+        )
+        assert not renditions.still_there(session, {"one": {"sha256": "a" * 64}, "two": {"sha256": "b" * 64}})
 
 
 def test_only_old_blobs_that_nothing_points_at_are_forgotten(house):

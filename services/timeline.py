@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -59,7 +60,7 @@ def place_shots(session: Session, film_id: UUID) -> list[Placed]:
     return placed
 
 
-def film_words(placed: list[Placed]) -> list[tuple[str, float, float]]:
+def film_words(placed: Sequence[Placed]) -> list[tuple[str, float, float]]:
     """All words with their times in the film."""
     return [
         (word, begin + item.seconds, end + item.seconds) for item in placed for word, begin, end in item.words
