@@ -38,6 +38,9 @@ class Vendors:
         }
 
     def start(self) -> None:
+        """Start it, unless it runs."""
+        if self._process is not None and self._process.poll() is None:
+            return
         command = [sys.executable, "-m", "simulator", "--port", str(self.port), "--state", str(self._folder)]
         self._process = subprocess.Popen(
             [*command, *self._options], cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL

@@ -33,6 +33,11 @@ MEDIA = (
 )
 RENDERS = ("submit_take", "render_segment", "mix_sound", "credits_card", "compose", "export")
 QUEUES = ("media", "scrape", "control", "submit", "poll", "notify")
+VENDOR_FAULTS = (
+    "throttled", "busy", "down-before", "moderated", "broke", "hang-before", "reset-before", "hang-after",
+    "reset-after", "down-after", "garbage-after", "slow", "odd", "failed", "missing-once", "truncated-once",
+    "corrupt-once",
+)  # fmt: skip
 Strike = Callable[[Scene, str], None]
 
 
@@ -180,6 +185,53 @@ for _point in POINTS:
     fault(f"dies at {_point}", *[f"{_point} in {kind}" for kind in (*PHASE_OF, *SCRAPE)])(at_point)
 for _point in ("advance.before_commit", "publish.before", "publish.after"):
     fault(f"dies at {_point}", _point, *[f"{_point} in {p}" for p in PHASES if "advance" in _point])(at_point)
+
+
+# -- the vendor ------------------------------------------------------------------------------------
+
+
+@fault("dies on the way to the vendor", "submit.before_http", "submit.after_http", "submit.after_record",
+       "poll.after_ask", "fetch.before_save")  # fmt: skip
+def at_vendor(scene: Scene, point: str) -> None:
+    """Between the row and the wire, between the wire and the row: bought once, billed once, booked once."""
+    action = scene.rng.choice(("kill", "stall"))
+    scene.notes.append(action)
+    failpoints.disarm(get_settings())
+    failpoints.arm(get_settings(), point, action)
+    scene.film(bought=True, stop_after=scene.rng.choice(("shoot", "deliver")))
+    victim = scene.until(
+        lambda: failpoints.reached(get_settings(), point), seconds=60, why=f"anybody to reach {point}"
+    )
+    scene.struck = True
+    if action == "stall":
+        scene.ground.kill_with_group(victim)
+
+
+@fault("the vendor", *VENDOR_FAULTS)
+def vendor_trouble(scene: Scene, what: str) -> None:
+    """It refuses, hangs, hangs up, answers nonsense, fails, or delivers half a file; a worker may die as well."""
+    before = {task["vendor_id"] for task in scene.ground.bill()}
+    scene.film(bought=True, trouble=f"fault-{what}", stop_after=scene.rng.choice(("shoot", "deliver")))
+    scene.phase_reached("shoot")
+    if scene.rng.random() < 0.5:
+        scene.pause(0, 1.5)
+        scene.ground.kill(scene.rng.choice(("worker-io", "worker-media", "beat")))
+        scene.notes.append("with a kill")
+    else:
+        scene.until(
+            lambda: {task["vendor_id"] for task in scene.ground.bill()} - before, seconds=60, why="the vendor"
+        )
+    scene.struck = True
+
+
+@fault("the vendor dies", "and comes back")
+def vendor_dies(scene: Scene, _: str) -> None:
+    scene.film(bought=True)
+    scene.phase_reached("shoot")
+    scene.pause(0, 1)
+    scene.ground.vendor.stop()
+    scene.struck = True
+    scene.pause(1, 4)
 
 
 # -- messages --------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.assets import Asset, Blob, Film, Rendition, Shot, Take
-from db.money import Hold, HoldState, LedgerEntry
+from db.money import AccountKind, Hold, HoldState, LedgerAccount, LedgerEntry
 from db.submissions import OPEN_SUBMISSION, Submission, SubmissionState
 from db.work import ENDED_JOB, ENDED_STEP, Attempt, Event, Job, JobKind, JobState, Step, StepState
 from services.films import film_shots
@@ -36,13 +36,14 @@ class Look:
     since: float = 0.0
     retried: frozenset[UUID] = frozenset()
     bill: list[dict[str, Any]] = field(default_factory=list)
-    """What the vendor charged for: `vendor_id`, `amount` (micro-units)."""
+    """What the vendor accepted, from everybody: `vendor_id`, `external_id` (our token), `charged` (micro-units)."""
 
     def all(self, table: Any, *where: Any) -> list[Any]:
         query = select(table).where(table.workspace_id == self.workspace_id, *where)
         return list(self.session.scalars(query.order_by(table.id)))
 
 
+_MADE = (SubmissionState.ANSWERED, SubmissionState.SUCCEEDED)
 Promise = Callable[[Look], Iterable[str]]
 PROMISES: dict[str, Promise] = {}
 
@@ -108,9 +109,15 @@ def every_attempt_is_written_down_and_closed(look: Look) -> Iterable[str]:
 
 @promise
 def nothing_is_done_twice(look: Look) -> Iterable[str]:
+    """A take that one provider could not make is asked of the next: the step is done once for each."""
+    unmade = Counter(
+        row.step_id
+        for row in look.all(Submission)
+        if row.state in (SubmissionState.FAILED, SubmissionState.CANCELLED) or row.given_up_at is not None
+    )
     for step, attempts in _attempts(look):
         times = sum(a.outcome == "succeeded" for a in attempts)
-        if times > 1 and step.job_id not in look.retried:
+        if times > 1 + unmade[step.id] and step.job_id not in look.retried:
             yield f"step {step.kind} {step.id} was saved {times} times"
 
 
@@ -244,37 +251,53 @@ def no_purchase_is_forgotten(look: Look) -> Iterable[str]:
 
 @promise
 def nothing_equal_is_bought_twice(look: Look) -> Iterable[str]:
-    bought = [
-        (row.shot_id, row.input_hash)
-        for row in look.all(Submission, Submission.state == SubmissionState.SUCCEEDED)
-    ]
-    for (shot, _), times in Counter(bought).items():
-        if times > 1:
-            yield f"shot {shot} has {times} paid answers to the same request"
+    """Neither answered twice here nor charged twice there."""
+    rows = look.all(Submission)
+    charged = {line["external_id"] for line in look.bill if line["charged"]}
+    for what, found in (
+        ("answers", [row for row in rows if row.state in _MADE]),
+        ("charges", [row for row in rows if row.client_token in charged]),
+    ):
+        for (shot, _), times in Counter((row.shot_id, row.input_hash) for row in found).items():
+            if times > 1:
+                yield f"shot {shot} has {times} {what} for the same request"
 
 
 @promise
 def the_vendors_bill_is_our_ledger(look: Look) -> Iterable[str]:
     """What the vendor charged is what we captured, request by request and in total.
 
-    A parked request is the one place where the two may differ until a person has looked; its hold is open.
+    Of a request whose outcome a person must find out, only the hold is here; everything else is booked.
     """
-    ours = {row.vendor_id: row for row in look.all(Submission, Submission.vendor_id.is_not(None))}
-    parked = look.all(Submission, Submission.state == SubmissionState.UNCONFIRMED)
-    charged = Counter(line["vendor_id"] for line in look.bill)
-    strangers = [vendor_id for vendor_id in charged if vendor_id not in ours]
-    if len(strangers) > len(parked):
-        yield f"the vendor charges for {strangers}, which nobody here knows ({len(parked)} parked)"
+    rows = {row.client_token: row for row in look.all(Submission)}
+    lines = Counter(line["external_id"] for line in look.bill)
+    known = set(
+        look.session.scalars(select(Submission.client_token).where(Submission.client_token.in_(lines)))
+    )
     for line in look.bill:
-        row = ours.get(line["vendor_id"])
-        if charged[line["vendor_id"]] > 1:
-            yield f"the vendor charges {charged[line['vendor_id']]} times for {line['vendor_id']}"
-        if row is not None and row.state is SubmissionState.SUCCEEDED and row.actual_cost != line["amount"]:
-            yield f"request {row.id} cost {line['amount']} and is booked as {row.actual_cost}"
-    captured = sum(e.amount for e in look.all(LedgerEntry, LedgerEntry.reason == "capture") if e.amount > 0)
-    booked = sum(row.actual_cost or 0 for row in ours.values() if row.state is SubmissionState.SUCCEEDED)
-    if captured != booked:
-        yield f"{captured} micro-units were captured for requests that cost {booked}"
+        token, row = line["external_id"], rows.get(line["external_id"])
+        if token not in known:
+            yield f"the vendor has {line['vendor_id']}, which nobody here asked for"
+        if row is None:
+            continue
+        if lines[token] > 1:
+            yield f"the vendor has request {row.id} {lines[token]} times"
+        if row.vendor_id not in (None, line["vendor_id"]):
+            yield f"request {row.id} is {line['vendor_id']} there and {row.vendor_id} here"
+        if row.state is not SubmissionState.UNCONFIRMED and (row.actual_cost or 0) != line["charged"]:
+            yield f"request {row.id} ({row.state.value}) cost {line['charged']}, booked is {row.actual_cost}"
+    spent = sum(a.balance for a in look.all(LedgerAccount, LedgerAccount.kind == AccountKind.SPENT))
+    booked = sum(row.actual_cost or 0 for row in rows.values()) - sum(h.overrun for h in look.all(Hold))
+    if spent != booked:
+        yield f"{spent} micro-units were spent for requests that cost {booked}"
+
+
+@promise
+def what_is_held_is_what_open_holds_say(look: Look) -> Iterable[str]:
+    held = sum(a.balance for a in look.all(LedgerAccount, LedgerAccount.kind == AccountKind.HELD))
+    named = sum(hold.amount for hold in look.all(Hold, Hold.state == HoldState.OPEN))
+    if held != named:
+        yield f"the books hold {held} micro-units, open holds say {named}"
 
 
 # -- reading ---------------------------------------------------------------------------------------

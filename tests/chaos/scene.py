@@ -13,13 +13,15 @@ import requests
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.submissions import OPEN_SUBMISSION, Submission
 from db.work import ENDED_JOB, Job, JobState, Step, StepState, WaitsFor
 from services.accounts import create_key, create_workspace
 from tests.chaos.invariants import Look, broken
 from tests.chaos.stack import Ground, patiently
 
-SETTLE_SECONDS = 100.0
-"""A job that has neither ended nor named its reason by then is stuck: beat's slowest mending takes 8 s."""
+SETTLE_SECONDS = 150.0
+"""A job that has not ended by then is stuck. Beat's slowest mending takes 8 s; a request to a vendor whose
+sender died before the wire goes out again after a minute."""
 PHASE_OF = {
     "write_script": "write", "break_down": "write",
     "narrate": "source", "find_stock": "source", "rank": "source",
@@ -88,9 +90,14 @@ class Scene:
         self.jobs.append(UUID(answer.json()["id"]))
         return self.jobs[-1]
 
-    def film(self, **job: Any) -> UUID:
-        """Ask for the smallest film: two shots of half a second, one of them sometimes spoken."""
+    def film(self, *, bought: bool | None = None, trouble: str = "", **job: Any) -> UUID:
+        """Ask for the smallest film: two shots of half a second.
+
+        Half of those that shoot at all buy their takes, unless `bought` says; others show a card, a picture,
+        or speak. `trouble` is a fault that the vendor meets at one of the shots.
+        """
         n = self.rng.getrandbits(32)
+        dice, reuse = self.rng.random(), self.rng.random() < 0.8
         first = self.rng.choice(
             (
                 f"[title: One {n}]\n[search:]",
@@ -98,12 +105,20 @@ class Scene:
                 "[image: samples:coffee]",
             )
         )
-        script = f"# Run {n}\n\n{first}\n[duration: 0.5]\n\n[title: Two {n}]\n[search:]\n[duration: 0.5]\n"
+        second = f"[title: Two {n}]\n[search:]"
+        if bought is None:
+            bought = dice < 0.5 and job.get("stop_after") not in ("write", "source")
+        if bought:
+            first, second = (
+                f"[prompt: reel {n} one {trouble}]\n[title: One]",
+                f"[prompt: reel {n} two]\n[title: Two]",
+            )
+        script = f"# Run {n}\n\n{first}\n[duration: 0.5]\n\n{second}\n[duration: 0.5]\n"
         brief = {
-            "script": script, "size": 240, "fps": 24, "sources": ["samples"], "captions": "none",
-            "seed": n % 2**31, "reuse": self.rng.random() < 0.8,
+            "script": script, "size": 240, "fps": 24, "captions": "none", "seed": n % 2**31, "reuse": reuse,
+            "sources": [] if bought else ["samples"], "providers": ["kling", "local"] if bought else ["local"],
         }  # fmt: skip
-        return self.submit("film", brief | job.pop("params", {}), **job)
+        return self.submit("film", brief, **job)
 
     def scrape(self) -> UUID:
         word = self.rng.choice(("rocket", "coffee", "cat", "moon"))
@@ -204,7 +219,14 @@ class Scene:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.1)
-        return [
+        while self._bought_and_on_its_way() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        late = [
+            f"job {job.id} still waits for {job.waits_for.value}: {job.waits_reason}"
+            for job in rows
+            if job.state is JobState.WAITING and job.waits_for is not None
+        ]
+        return late + [
             f"job {job.id} ({job.kind.value}) ended {job.state.value}: {job.error_code} {job.error_message}"
             for job in rows
             if job.state in ENDED_JOB and job.state is not JobState.SUCCEEDED
@@ -216,7 +238,7 @@ class Scene:
                 return broken(
                     Look(
                         session, self.workspace_id, self.ground.store,
-                        since=self.since, retried=frozenset(self.retried), bill=self.ground.bill(self.workspace_id),
+                        since=self.since, retried=frozenset(self.retried), bill=self.ground.bill(),
                     )
                 )  # fmt: skip
 
@@ -242,9 +264,24 @@ class Scene:
             return "cancelled" in self.may_fail
         return job.state is JobState.FAILED and (job.error_code in self.may_fail)
 
+    def _bought_and_on_its_way(self) -> bool:
+        """Whether the vendor may still charge for something that nobody has booked yet."""
+
+        def look() -> bool:
+            with Session(self.ground.engine) as session:
+                return session.scalar(
+                    select(Submission.id)
+                    .where(
+                        Submission.workspace_id == self.workspace_id,
+                        Submission.state.in_(OPEN_SUBMISSION),
+                        Submission.next_poll_at.is_not(None),
+                    )
+                    .limit(1)
+                ) is not None  # fmt: skip
+
+        return bool(patiently(look))
+
     def _rests(self, job: Job) -> bool:
-        if job.state is JobState.WAITING:
-            return job.waits_for is not WaitsFor.REVIEWER
         return job.state in ENDED_JOB and (job.id in self.retried or not self._goes_on(job))
 
     def _approve(self, job: Job) -> None:

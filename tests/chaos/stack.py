@@ -17,7 +17,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-from uuid import UUID
 
 import psutil
 import psycopg2
@@ -30,6 +29,7 @@ from app.commands.processes import child_environment, command_lines
 from core import failpoints
 from core.embedded import postgres, redis_server
 from core.settings import ROOT, Settings, get_settings
+from tests.simulated import Vendors
 from tests.stack import READY, READY_SECONDS, STOP_SECONDS, Stack
 
 LEASE_SECONDS = 4
@@ -49,6 +49,7 @@ class Ground(Stack):
         self.store = folder / "store"
         self.scratch = folder / "scratch"
         self.disks: list[Path] = []
+        self.vendor = Vendors(folder / "vendor", task_seconds=0.7, hang_seconds=4.0)
         self._postgres: dict[str, Any] | None = None
         self._redis: dict[str, Any] | None = None
 
@@ -57,6 +58,7 @@ class Ground(Stack):
     def open(self) -> None:
         self._mount(self.store, STORE_MEGABYTES)
         self._mount(self.scratch, SCRATCH_MEGABYTES)
+        self.vendor.start()
         self.start_postgres()
         self.start_redis()
         with socket.socket() as probe:
@@ -77,6 +79,9 @@ class Ground(Stack):
                 "OFFLINE": "true",
                 "FAILPOINTS": "true",
                 "API_PORT": str(port),
+                "POLL_SECONDS": "0.5",
+                "LOOKUP_GRACE_SECONDS": "3",
+                **self.vendor.environment,
             }
         )
         self._migrate()
@@ -86,6 +91,7 @@ class Ground(Stack):
 
     def close(self) -> None:
         self.stop()
+        self.vendor.stop()
         if hasattr(self, "engine"):
             self.engine.dispose()
         redis_server.stop(self._redis)
@@ -101,9 +107,10 @@ class Ground(Stack):
     def base(self) -> str:
         return f"http://127.0.0.1:{self.environment['API_PORT']}/api/v1"
 
-    def bill(self, workspace_id: UUID) -> list[dict[str, Any]]:
-        """What the simulated vendor charged this workspace for."""
-        return []
+    def bill(self) -> list[dict[str, Any]]:
+        """What the simulated vendor accepted and charged."""
+        tasks: list[dict[str, Any]] = self.vendor.bill()["tasks"]
+        return tasks
 
     # -- processes --------------------------------------------------------------------------------
 
@@ -324,6 +331,7 @@ class Ground(Stack):
         for wake in (self.signal_redis, self.signal_postgres):
             with contextlib.suppress(psutil.NoSuchProcess):
                 wake(signal.SIGCONT)
+        self.vendor.start()
         self.start_postgres()
         self.start_redis()
         for name in [n for n in self._running if n not in PROCESSES]:

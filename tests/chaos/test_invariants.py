@@ -20,6 +20,7 @@ from db.session import reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Attempt, Job, JobState, Step, StepState
 from services.events import record
+from services.money import capture_hold, place_hold
 from services.renditions import StoredFile, add_rendition
 from services.steps import StepPlan
 from tests.chaos.invariants import PROMISES, Look, broken
@@ -39,7 +40,6 @@ def world(settings, tmp_path) -> SimpleNamespace:
         do(step_id, {"frames": 12} if step_id == steps[2] else {})
     made = SimpleNamespace(
         workspace_id=house.workspace_id, job_id=job_id, steps=steps, store=tmp_path / "store",
-        bill=[{"vendor_id": "v1", "amount": COST}],
     )  # fmt: skip
     with transaction() as session:
         _film(session, made)
@@ -82,22 +82,16 @@ def _file(session: Session, made: SimpleNamespace, asset_id: UUID, content: byte
 
 
 def _purchase(session: Session, made: SimpleNamespace) -> None:
-    hold = Hold(
-        workspace_id=made.workspace_id, job_id=made.job_id, amount=COST, captured=COST, currency="USD",
-        state=HoldState.CAPTURED, expires_at=func.now(), closed_at=func.now(),
-    )  # fmt: skip
-    session.add(hold)
-    session.flush()
-    session.add(
-        _submission(made, state=SubmissionState.SUCCEEDED, vendor_id="v1", hold_id=hold.id, actual_cost=COST)
+    job = session.get_one(Job, made.job_id)
+    hold = place_hold(session, job, amount=COST, currency="USD")
+    row = _submission(
+        made, state=SubmissionState.SUCCEEDED, vendor_id="v1", hold_id=hold.id, actual_cost=COST
     )
+    session.add(row)
+    session.flush()
+    capture_hold(session, hold, actual=COST, submission_id=row.id)
     made.hold_id = hold.id
-    for kind, amount in ((AccountKind.CREDITS, -COST), (AccountKind.SPENT, COST)):
-        account = LedgerAccount(workspace_id=made.workspace_id, kind=kind, currency="USD")
-        session.add(account)
-        session.flush()
-        made.transfer = getattr(made, "transfer", None) or new_id()
-        session.add(_entry(made, account.id, amount))
+    made.bill = [{"vendor_id": "v1", "external_id": row.client_token, "charged": COST}]
 
 
 def _submission(made: SimpleNamespace, **values) -> Submission:
@@ -107,15 +101,6 @@ def _submission(made: SimpleNamespace, **values) -> Submission:
         "input_hash": "b" * 64, "client_token": str(new_id()), "quote": COST,
     }  # fmt: skip
     return Submission(**base | values)
-
-
-def _entry(made: SimpleNamespace, account: UUID, amount: int, **values) -> LedgerEntry:
-    base = {
-        "workspace_id": made.workspace_id, "transfer_id": made.transfer, "account_id": account,
-        "amount": amount, "currency": "USD", "reason": "capture", "idempotency_key": str(new_id()),
-        "job_id": made.job_id,
-    }  # fmt: skip
-    return LedgerEntry(**base | values)
 
 
 def breaches(world: SimpleNamespace, retried: frozenset[UUID] = frozenset()) -> list[str]:
@@ -275,12 +260,22 @@ def silent_failure(session, world):
 @plants("every transfer sums to zero")
 def unbalanced(session, world):
     session.execute(text("ALTER TABLE ledger_entries DISABLE TRIGGER USER"))
-    account = session.scalars(select(LedgerAccount.id)).first()
-    session.add(_entry(world, account, 1, reason="top_up"))
+    last = session.scalars(select(LedgerEntry).order_by(LedgerEntry.id.desc())).first()
+    account = LedgerAccount(workspace_id=world.workspace_id, kind=AccountKind.FUNDING, currency="USD")
+    session.add(account)
+    session.flush()
+    line = {"workspace_id": world.workspace_id, "account_id": account.id, "currency": "USD"}
+    session.add(LedgerEntry(**line, transfer_id=last.transfer_id, amount=1))
 
 
 @plants("no hold is orphaned")
 def forgotten_hold(session, world):
+    _change(session, Job, world.job_id, state=JobState.RUNNING, finished_at=None)
+    place_hold(session, session.get_one(Job, world.job_id), amount=COST, currency="USD")
+
+
+@plants("what is held is what open holds say")
+def unbooked_hold(session, world):
     _change(session, Hold, world.hold_id, state=HoldState.OPEN, captured=0, closed_at=None)
 
 
@@ -294,28 +289,47 @@ def bought_again(session, world):
     session.add(_submission(world, state=SubmissionState.SUCCEEDED, vendor_id="v2", actual_cost=0))
 
 
+@plants("nothing equal is bought twice")
+def charged_again(session, world):
+    row = _submission(world, state=SubmissionState.FAILED)
+    session.add(row)
+    world.bill.append({"vendor_id": "v2", "external_id": row.client_token, "charged": COST})
+
+
 @plants("the vendor's bill is our ledger")
 def stranger(session, world):
-    world.bill.append({"vendor_id": "v9", "amount": 1})
+    world.bill.append({"vendor_id": "v9", "external_id": "nobody's", "charged": 0})
 
 
 @plants("the vendor's bill is our ledger")
-def billed_twice(session, world):
-    world.bill.append(world.bill[0])
+def there_twice(session, world):
+    world.bill.append({**world.bill[0], "vendor_id": "v1b", "charged": 0})
+
+
+@plants("the vendor's bill is our ledger")
+def other_name(session, world):
+    world.bill[0]["vendor_id"] = "v1b"
 
 
 @plants("the vendor's bill is our ledger")
 def other_price(session, world):
-    world.bill[0] = {"vendor_id": "v1", "amount": COST + 1}
+    world.bill[0]["charged"] = COST + 1
 
 
 @plants("the vendor's bill is our ledger")
 def unbooked(session, world):
-    session.add(
-        _submission(
-            world, state=SubmissionState.SUCCEEDED, vendor_id="v2", actual_cost=5, input_hash="f" * 64
-        )
+    row = _submission(
+        world, state=SubmissionState.SUCCEEDED, vendor_id="v2", actual_cost=5, input_hash="f" * 64
     )
+    session.add(row)
+    world.bill.append({"vendor_id": "v2", "external_id": row.client_token, "charged": 5})
+
+
+@plants("the vendor's bill is our ledger")
+def charged_and_not_booked(session, world):
+    row = _submission(world, state=SubmissionState.CANCELLED, input_hash="f" * 64)
+    session.add(row)
+    world.bill.append({"vendor_id": "v2", "external_id": row.client_token, "charged": 5})
 
 
 def test_a_sound_world_breaks_no_promise(world):
