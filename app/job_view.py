@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from app.store import signed_url
 from core.settings import Settings
 from db.assets import Blob, Rendition, RenditionRole
-from db.work import ENDED_JOB, Job, Step
+from db.work import ENDED_JOB, Attempt, Job, Step
 from services.outcomes import open_submissions
 from services.overview import Overview, overviews
 from services.plans import Planned, PlanState, name_step
 from services.progress import measure
-from services.steps import list_steps
+from services.steps import list_attempts, list_steps
 
 _API = "/api/v1"
 
@@ -24,7 +24,8 @@ _API = "/api/v1"
 def show_job(session: Session, job: Job) -> dict[str, Any]:
     """Everything about one job, in the shape of JobOut."""
     shown = _show(job, overviews(session, [job])[job.id], measure(session, job))
-    shown["steps"] = [_show_step(step) for step in list_steps(session, job.id)]
+    tried = list_attempts(session, job.id)
+    shown["steps"] = [_show_step(step, tried.get(step.id, [])) for step in list_steps(session, job.id)]
     shown["submissions"] = open_submissions(session, job.id)
     return shown
 
@@ -122,11 +123,7 @@ def _downloads(files: Sequence[tuple[Rendition, Blob]]) -> dict[str, str]:
     return named
 
 
-def _show_step(step: Step) -> dict[str, Any]:
-    settings: Settings = current_app.config["SETTINGS"]
-    flower = None
-    if step.task_id and settings.flower_port:
-        flower = f"http://{settings.api_host}:{settings.flower_port}/task/{step.task_id}"
+def _show_step(step: Step, attempts: Sequence[Attempt]) -> dict[str, Any]:
     return {
         "id": step.id,
         "phase": step.phase,
@@ -141,8 +138,34 @@ def _show_step(step: Step) -> dict[str, Any]:
         "error": _fault(step.error_code, step.error_message),
         "reused": step.reused_from is not None,
         "task_id": step.task_id,
-        "flower_url": flower,
+        "flower_url": _flower_url(step.task_id),
+        "attempts": [
+            {
+                "number": attempt.number,
+                "outcome": attempt.outcome,
+                "worker": attempt.worker,
+                "started_at": attempt.started_at,
+                "finished_at": attempt.finished_at,
+                "error": _fault(attempt.error_code, attempt.error_message),
+                "task_id": attempt.task_id,
+                "flower_url": _flower_url(attempt.task_id),
+            }
+            for attempt in attempts
+        ],
     }
+
+
+def _flower_url(task_id: str | None) -> str | None:
+    """Where Flower shows a task; None when nobody said how people reach it."""
+    settings: Settings = current_app.config["SETTINGS"]
+    if task_id is None:
+        return None
+    if settings.flower_url:
+        return f"{settings.flower_url.rstrip('/')}/task/{task_id}"
+    if settings.callsheet_env == "production" or not settings.flower_port:
+        return None
+    host = "127.0.0.1" if settings.api_host in {"0.0.0.0", "::"} else settings.api_host  # noqa: S104 - comparison
+    return f"http://{host}:{settings.flower_port}/task/{task_id}"
 
 
 def _fault(code: str | None, message: str | None) -> dict[str, str] | None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from db.session import reading
 from services.books import read_counts
-from services.heartbeats import count_jobs, count_steps, oldest_ready, read_beats
+from services.heartbeats import (
+    count_expired_leases,
+    count_jobs,
+    count_open_submissions,
+    count_steps,
+    count_waiting,
+    measure_load,
+    oldest_ready,
+    read_beats,
+)
+from tasks.pipeline import queue_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -46,8 +56,40 @@ class House:
             family.add_metric([check], count)
         yield family
 
+        yield from self._work()
+
+    def _work(self) -> Iterator[Metric]:
+        """What waits and what is worked on: an autoscaler's and a night watch's figures."""
+        with reading() as session:
+            load, expired = measure_load(session), count_expired_leases(session)
+            waiting, submissions = count_waiting(session), count_open_submissions(session)
+        counts: dict[tuple[str, ...], float] = {}
+        oldest: dict[tuple[str, ...], float] = {}
+        for part in load:
+            key = (queue_of(part.kind), part.state)
+            counts[key] = counts.get(key, 0) + part.count
+            oldest[key] = max(oldest.get(key, 0.0), part.oldest)
+        labels = ["queue", "state"]
+        yield _gauge("callsheet_queue_steps", "Steps ready for a worker, or running", labels, counts.items())
+        yield _gauge("callsheet_queue_oldest_seconds", "Since the oldest of them is", labels, oldest.items())
+        waits = [((what,), count) for what, count in waiting.items()]
+        yield _gauge("callsheet_waiting_jobs", "Waiting jobs by what they wait for", ["waits_for"], waits)
+        yield _gauge(
+            "callsheet_open_submissions", "Purchases on their way", ["provider", "state"], submissions.items()
+        )
+        yield _gauge("callsheet_expired_leases", "Running steps of silent workers", [], [((), expired)])
+
     def describe(self) -> list[Metric]:
         return []  # without this the registry would collect, and so ask the database, at start
+
+
+def _gauge(
+    name: str, meaning: str, labels: list[str], values: Iterable[tuple[tuple[str, ...], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, meaning, labels=labels)
+    for key, value in values:
+        family.add_metric(list(key), value)
+    return family
 
 
 def render(registry: CollectorRegistry) -> bytes:

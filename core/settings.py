@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8080, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower; 0 takes a free one.")
+    flower_url: str | None = Field(
+        None,
+        description="How people reach Flower; used in links. Unset: its own address, in production no links.",
+    )
     public_url: str | None = Field(
         None, description="How clients reach the API; used in links. Unset: `http://API_HOST:API_PORT`."
     )
@@ -53,6 +57,10 @@ class Settings(BaseSettings):
     )
     flower_basic_auth: SecretStr | None = Field(
         None, description="`user:password` of Flower. Unset in development: made once, kept in `VAR_DIR`."
+    )
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="Bearer token that reads `/metrics` and nothing else. Unset: only an admin's key does.",
     )
     max_upload_bytes: int = Field(2 * 1024**3, gt=0, description="Largest accepted upload.")
 

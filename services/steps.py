@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, aliased
 
 from core.errors import NotFound
 from core.ids import new_id
-from db.work import ENDED_STEP, Job, JobState, Step, StepState
+from db.work import ENDED_STEP, Attempt, Job, JobState, Step, StepState
 
 WORKABLE = (JobState.QUEUED, JobState.RUNNING, JobState.WAITING)
 """Job states in which its steps may be claimed."""
@@ -115,6 +115,19 @@ def find_equal(
 
 def list_steps(session: Session, job_id: UUID) -> list[Step]:
     return list(session.scalars(select(Step).where(Step.job_id == job_id).order_by(Step.id)))
+
+
+def list_attempts(session: Session, job_id: UUID) -> dict[UUID, list[Attempt]]:
+    """Every try of every step of a job, first tries first."""
+    found: dict[UUID, list[Attempt]] = {}
+    for attempt in session.scalars(
+        select(Attempt)
+        .join(Step, Step.id == Attempt.step_id)
+        .where(Step.job_id == job_id)
+        .order_by(Attempt.number)
+    ):
+        found.setdefault(attempt.step_id, []).append(attempt)
+    return found
 
 
 def lost_messages(session: Session, *, quiet_seconds: float, limit: int = 200) -> list[Step]:

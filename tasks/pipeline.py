@@ -199,7 +199,7 @@ def after_step(held: Claim, *, left: tuple[int, int] | None, retry_delay: float 
     `left` is what `claims.steps_left` saw when the step was saved; None when it ended otherwise.
     """
     if retry_delay is not None:
-        _send(held.step_id, held.kind, held.job_id, held.label, countdown=retry_delay)
+        _send(held.step_id, held.kind, held.job_id, held.label, held.attempt + 1, countdown=retry_delay)
         return
     if left is None:
         with single() as connection:
@@ -233,6 +233,11 @@ def keep_late_take(submission_id: UUID, job_id: UUID) -> None:
     """Have a take fetched that was paid for and that its job waits for no more."""
     message = app.signature("keep_late_take", args=(str(submission_id),), immutable=True)
     _publish(message.set(shadow=_shadow("keep_late_take", "", job_id)))
+
+
+def queue_of(kind: str) -> str:
+    """The queue that steps of a kind wait in."""
+    return str(app.conf.task_routes.get(kind, {}).get("queue", app.conf.task_default_queue))
 
 
 def quote(
@@ -279,7 +284,7 @@ def remake(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
 
 def send_step(row: Step) -> None:
     """Publish one step by itself, outside any canvas."""
-    _send(row.id, row.kind, row.job_id, row.label or row.variant)
+    _send(row.id, row.kind, row.job_id, row.label or row.variant, row.attempt + 1)
 
 
 def _decide(session: Session, job: Job) -> None:
@@ -405,8 +410,9 @@ def _canvas(shape: Shape | Chain | StepPlan, rows: dict[Any, Step], unsent: set[
 
 
 def _signature(row: Step) -> Any:
+    shown = _shown(row.kind, row.id, row.job_id, row.label or row.variant, (row.attempt or 0) + 1)
     return app.signature(row.kind, kwargs=_arguments(row.id, row.job_id), immutable=True).set(
-        shadow=_shadow(row.kind, row.label or row.variant, row.job_id), ignore_result=True
+        **shown, ignore_result=True
     )
 
 
@@ -419,11 +425,26 @@ def _shadow(kind: str, label: str, job_id: UUID) -> str:
     return " ".join(part for part in (kind, label, f"[job {str(job_id)[-8:]}]") if part)
 
 
-def _send(step_id: UUID, kind: str, job_id: UUID, label: str, *, countdown: float | None = None) -> None:
+def _shown(kind: str, step_id: UUID, job_id: UUID, label: str, attempt: int) -> dict[str, str]:
+    """What Flower lists of a step: its name, and job and attempt where it shows arguments.
+
+    The attempt is the one that the message is meant for; the claim counts, and a message that comes twice
+    claims nothing.
+    """
+    return {
+        "shadow": _shadow(kind, f"{label} #{attempt}".strip() if attempt > 1 else label, job_id),
+        "kwargsrepr": repr({"job": str(job_id), "attempt": attempt, "step_id": str(step_id)}),
+    }
+
+
+def _send(
+    step_id: UUID, kind: str, job_id: UUID, label: str, attempt: int, *, countdown: float | None = None
+) -> None:
     """Whole seconds of delay, rounded up: RabbitMQ counts in them, and a message must not come too early."""
     signature = app.signature(kind, kwargs=_arguments(step_id, job_id) | {"solo": True}, immutable=True)
     delay = None if countdown is None else ceil(countdown)
-    _publish(signature.set(shadow=_shadow(kind, label, job_id), countdown=delay, ignore_result=True))
+    shown = _shown(kind, step_id, job_id, label, attempt)
+    _publish(signature.set(**shown, countdown=delay, ignore_result=True))
 
 
 def _publish(canvas: Any) -> None:

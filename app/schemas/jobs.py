@@ -125,6 +125,21 @@ class FaultOut(Out):
     message = fields.String(required=True)
 
 
+class AttemptOut(Out):
+    """One try of a step."""
+
+    number = fields.Integer(required=True)
+    outcome = fields.String(
+        required=True, allow_none=True, metadata={"description": "Null while it is worked on."}
+    )
+    worker = fields.String(required=True, allow_none=True)
+    started_at = fields.DateTime(required=True)
+    finished_at = fields.DateTime(required=True, allow_none=True)
+    error = fields.Nested(FaultOut, required=True, allow_none=True)
+    task_id = fields.String(required=True, allow_none=True)
+    flower_url = fields.String(required=True, allow_none=True)
+
+
 class StepOut(Out):
     id = fields.UUID(required=True)
     phase = fields.String(required=True)
@@ -140,6 +155,7 @@ class StepOut(Out):
     reused = fields.Boolean(required=True)
     task_id = fields.String(required=True, allow_none=True)
     flower_url = fields.String(required=True, allow_none=True)
+    attempts = fields.List(fields.Nested(AttemptOut), required=True)
 
 
 class PendingOut(Out):
