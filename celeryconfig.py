@@ -112,11 +112,14 @@ def _every(task: str, seconds: float) -> dict[str, object]:
 
     Beat keeps one connection for good, and only a second try makes it open a new one.
     """
-    again = {"max_retries": 1, "interval_start": 0}
     return {
         "task": task,
         "schedule": seconds,
-        "options": {"expires": max(2 * seconds, 5.0), "retry": True, "retry_policy": again},
+        "options": {
+            "expires": max(2 * seconds, 5.0),
+            "retry": True,
+            "retry_policy": {"max_retries": 1, "interval_start": 0},
+        },
     }
 
 

@@ -1,5 +1,8 @@
 """Flower's configuration: a view behind a login, which can change nothing."""
 
+import ast
+from typing import Any
+
 from core.errors import Misconfigured
 from core.settings import get_settings
 
@@ -19,4 +22,15 @@ state_save_interval = 10_000  # ms; without it a killed Flower forgets everythin
 max_tasks = 10_000
 purge_offline_workers = 600
 natural_time = True
-tasks_columns = "name,uuid,state,kwargs,received,started,runtime,worker,retries,exception"
+auto_refresh = True
+tasks_columns = "name,kwargs,state,received,started,runtime,worker,exception"
+
+
+def format_task(task: Any) -> Any:
+    """Name a task by what it does, on what and at which attempt; its metrics stay counted by kind."""
+    if (task.kwargs or "").startswith("{'job': "):
+        said = ast.literal_eval(task.kwargs)
+        attempt = f"#{said['attempt']}" if "attempt" in said else ""
+        task.name = " ".join(part for part in (task.name, task.args, attempt) if part)
+        task.kwargs = f"job {said['job']}"
+    return task

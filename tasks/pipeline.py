@@ -226,13 +226,13 @@ def send_submission(submission_id: UUID, job_id: UUID) -> None:
     """Have a sender put an intended submission on the wire."""
     arguments = {"submission_id": str(submission_id), "job": str(job_id)}
     message = app.signature("send_submission", kwargs=arguments, immutable=True)
-    _publish(message.set(shadow=_shadow("send_submission", "", job_id)))
+    _publish(message.set(**_shown(job_id)))
 
 
 def keep_late_take(submission_id: UUID, job_id: UUID) -> None:
     """Have a take fetched that was paid for and that its job waits for no more."""
     message = app.signature("keep_late_take", args=(str(submission_id),), immutable=True)
-    _publish(message.set(shadow=_shadow("keep_late_take", "", job_id)))
+    _publish(message.set(**_shown(job_id)))
 
 
 def queue_of(kind: str) -> str:
@@ -410,7 +410,7 @@ def _canvas(shape: Shape | Chain | StepPlan, rows: dict[Any, Step], unsent: set[
 
 
 def _signature(row: Step) -> Any:
-    shown = _shown(row.kind, row.id, row.job_id, row.label or row.variant, (row.attempt or 0) + 1)
+    shown = _shown(row.job_id, row.label or row.variant, attempt=(row.attempt or 0) + 1)
     return app.signature(row.kind, kwargs=_arguments(row.id, row.job_id), immutable=True).set(
         **shown, ignore_result=True
     )
@@ -420,21 +420,13 @@ def _arguments(step_id: UUID, job_id: UUID) -> dict[str, str]:
     return {"step_id": str(step_id), "job": str(job_id)}
 
 
-def _shadow(kind: str, label: str, job_id: UUID) -> str:
-    """How Flower names the task: what, on which subject, for which job."""
-    return " ".join(part for part in (kind, label, f"[job {str(job_id)[-8:]}]") if part)
+def _shown(job_id: UUID, label: str = "", **more: Any) -> dict[str, str]:
+    """What Flower lists as a message's arguments: on what, for which job, which attempt.
 
-
-def _shown(kind: str, step_id: UUID, job_id: UUID, label: str, attempt: int) -> dict[str, str]:
-    """What Flower lists of a step: its name, and job and attempt where it shows arguments.
-
-    The attempt is the one that the message is meant for; the claim counts, and a message that comes twice
-    claims nothing.
+    Not in its name, which Prometheus counts by: a name for each job would be a series for each job. The
+    attempt is the one a message is meant for; the claim counts, and a copy claims nothing.
     """
-    return {
-        "shadow": _shadow(kind, f"{label} #{attempt}".strip() if attempt > 1 else label, job_id),
-        "kwargsrepr": repr({"job": str(job_id), "attempt": attempt, "step_id": str(step_id)}),
-    }
+    return {"argsrepr": label, "kwargsrepr": repr({"job": str(job_id), **more})}
 
 
 def _send(
@@ -443,7 +435,7 @@ def _send(
     """Whole seconds of delay, rounded up: RabbitMQ counts in them, and a message must not come too early."""
     signature = app.signature(kind, kwargs=_arguments(step_id, job_id) | {"solo": True}, immutable=True)
     delay = None if countdown is None else ceil(countdown)
-    shown = _shown(kind, step_id, job_id, label, attempt)
+    shown = _shown(job_id, label, attempt=attempt)
     _publish(signature.set(**shown, countdown=delay, ignore_result=True))
 
 

@@ -213,6 +213,19 @@ def test_prometheus_asks_services_that_are_there():
     assert {target.split(":")[0] for target in targets} <= set(SERVICES)
 
 
+def test_prometheus_reads_our_metrics_with_a_token_that_stands_in_no_file(settings):
+    from app import create_app
+
+    scrape = yaml.safe_load(COMPOSE["configs"]["prometheus"]["content"])
+    (job,) = [job for job in scrape["scrape_configs"] if job["job_name"] == "callsheet-api"]
+    secret = job["authorization"]["credentials_file"].removeprefix("/run/secrets/")
+
+    assert job["metrics_path"] in {rule.rule for rule in create_app(settings).url_map.iter_rules()}
+    assert secret in SERVICES["prometheus"]["secrets"]
+    assert COMPOSE["secrets"][secret] == {"environment": "METRICS_TOKEN"}
+    assert SERVICES["api"]["environment"]["METRICS_TOKEN"] == "${METRICS_TOKEN:-}"
+
+
 def test_every_setting_is_in_the_example_file_in_order_and_without_secrets():
     lines = (ROOT / ".env.example").read_text().splitlines()
     shown = [match for line in lines if (match := re.match(r"#([A-Z0-9_]+)=(.*)$", line))]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pydantic import SecretStr
 from sqlalchemy import func
 
 from app import create_app
@@ -76,3 +77,23 @@ def test_metrics_count_requests_jobs_and_waiting_steps(client, house):
     assert 'callsheet_jobs{kind="film",state="waiting"} 1.0' in text
     assert 'callsheet_requests_total{endpoint="jobs.show_job_list",method="GET",status="200"} 1.0' in text
     assert 'callsheet_heartbeat_age_seconds{name="beat"}' in text
+
+
+def test_the_metrics_token_opens_the_metrics_and_nothing_else(settings):
+    def ask(token, path="/api/v1/metrics", sent="only-for-figures"):
+        application = create_app(settings.model_copy(update={"metrics_token": token}))
+        return application.test_client().get(path, headers={"Authorization": f"Bearer {sent}"}).status_code
+
+    assert ask(SecretStr("only-for-figures")) == 200
+    assert ask(SecretStr("only-for-figures"), path="/api/v1/jobs") == 401
+    assert ask(SecretStr("only-for-figures"), sent="only-for-figure") == 401
+    assert ask(None) == 401
+    assert ask(SecretStr(""), sent="") == 401
+
+
+def test_metrics_show_what_waits_for_a_worker_and_for_whom_jobs_wait(client, house):
+    seed_house(house)
+    text = client.get("/api/v1/metrics").text
+    assert 'callsheet_waiting_jobs{waits_for="reviewer"} 1.0' in text
+    assert 'callsheet_waiting_jobs{waits_for="budget"} 0.0' in text
+    assert "callsheet_expired_leases 0.0" in text

@@ -35,7 +35,7 @@ class Broker:
         return [
             SimpleNamespace(
                 queue=queue, task=headers["task"], args=body[0], kwargs=body[1], embed=body[2],
-                eta=headers["eta"], shadow=headers["shadow"],
+                eta=headers["eta"], shown=(headers["argsrepr"], headers["kwargsrepr"]),
             )
             for queue, headers, body in (self._peek() if self.url.startswith("amqp") else self._list())
         ]  # fmt: skip
@@ -123,7 +123,7 @@ def perform(work: Any, step_id: UUID, *, version: int = 1, limit: float = 60, so
     _perform(
         work,
         step_id,
-        SimpleNamespace(hostname="test@here", id="task-1"),
+        SimpleNamespace(hostname="test@here", id="task-1", task="test"),
         version=version,
         limit=limit,
         solo=solo,

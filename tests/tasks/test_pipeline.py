@@ -101,7 +101,8 @@ def test_a_message_carries_ids_only_and_reads_well_in_flower():
     sent = canvas(NARRATE_A, rows, NARRATE_A)
     assert dict(sent.kwargs) == {"step_id": str(rows[NARRATE_A.key].id), "job": str(A)}
     assert sent.immutable
-    assert sent.options["shadow"].startswith("narrate shot 1 [job ")
+    assert sent.options["argsrepr"] == "shot 1"
+    assert sent.options["kwargsrepr"] == f"{{'job': '{A}', 'attempt': 1}}"
 
 
 def test_a_canvas_leaves_out_what_was_sent_or_has_ended():
