@@ -34,7 +34,6 @@ app = Celery(
         "tasks.text_removal",
         "tasks.uploads",
         "tasks.beat",
-        "tasks.schedules",
     ],
 )
 app.config_from_object("celeryconfig")

@@ -1,8 +1,10 @@
-"""`make chaos RUNS=n`: n seeded runs from 1; `make chaos SEED=s`: that one again."""
+"""`make chaos RUNS=n`: n seeded runs from 1; `make chaos SEED=s`: that one again. Ctrl-C ends with the table."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
 import time
 
@@ -22,15 +24,21 @@ def main() -> int:
     first = asked.seed or 1
     runs = asked.runs or (1 if asked.seed else 100)
     began = time.monotonic()
-    outcomes = run_all(range(first, first + runs), cells)
-    violations = sum(bool(outcome.violations) for outcome in outcomes)
+    outcomes = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        contextlib.closing(run_all(range(first, first + runs), cells)) as done,
+    ):
+        outcomes.extend(done)
+    broken = [outcome for outcome in outcomes if outcome.violations]
     print(f"\n{table(outcomes)}\n")
-    for outcome in outcomes:
-        if outcome.violations:
-            print(f"make chaos SEED={outcome.seed}   # {outcome.cell.fault}, {outcome.cell.point}")
-    print(f"{len(outcomes)} seeds in {time.monotonic() - began:.0f} s")
-    print(f"{len(outcomes)} runs, {violations} violations")
-    return 1 if violations else 0
+    for outcome in broken:
+        more = f' FAULT="{asked.fault}"' if asked.fault else ""
+        print(f"make chaos SEED={outcome.seed}{more}   # {outcome.cell.fault}, {outcome.cell.point}")
+    print(f"in {time.monotonic() - began:.0f} s")
+    print(f"{len(outcomes)} runs, {len(broken)} violations")
+    return 1 if broken or not outcomes else 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,25 +62,25 @@ def run(where: Ground, seed: int, cell: Cell) -> Outcome:
     return Outcome(seed, cell, time.monotonic() - began, scene.struck, found, scene.notes)
 
 
-def run_all(seeds: Iterable[int], cells: Sequence[Cell] = CELLS, *, verbose: bool = True) -> list[Outcome]:
-    """Do these seeds, each on an installation that earlier ones have been through."""
-    outcomes: list[Outcome] = []
+def run_all(seeds: Iterable[int], cells: Sequence[Cell] = CELLS) -> Iterator[Outcome]:
+    """Do these seeds, each on an installation that earlier ones have been through.
+
+    A seed whose fault cannot be done on this machine is told and left out.
+    """
     rest = list(seeds)
     while rest:
         with ground() as where:
-            missing = {reason for cell in cells if (reason := cell.needs(where))}
-            able = [cell for cell in cells if not cell.needs(where)]
-            for reason in missing if not outcomes else ():
-                print(f"left out: {reason}", flush=True)
             for _ in range(min(RUNS_PER_GROUND, len(rest))):
                 seed = rest.pop(0)
-                outcome = run(where, seed, cell_of(seed, able))
-                outcomes.append(outcome)
-                if verbose:
-                    _tell(outcome)
+                cell = cell_of(seed, cells)
+                if reason := cell.needs(where):
+                    print(f"seed {seed}: {cell.fault}, {cell.point}: left out, {reason}", flush=True)
+                    continue
+                outcome = run(where, seed, cell)
+                _tell(outcome)
+                yield outcome
                 if any("could not be mended" in what for what in outcome.violations):
                     break
-    return outcomes
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

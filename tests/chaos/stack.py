@@ -30,7 +30,7 @@ from core import failpoints
 from core.embedded import postgres, redis_server
 from core.settings import ROOT, Settings, get_settings
 from tests.simulated import Vendors
-from tests.stack import READY, READY_SECONDS, STOP_SECONDS, Stack
+from tests.stack import READY, READY_SECONDS, STOP_SECONDS
 
 LEASE_SECONDS = 4
 SWEEP_SECONDS = 1
@@ -39,13 +39,16 @@ SCRATCH_MEGABYTES = 192
 PROCESSES = ("api", "beat", "worker-io", "worker-media")
 
 
-class Ground(Stack):
+class Ground:
     """Everything that one run may break. `mend` makes it whole again, whatever is down."""
 
     def __init__(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="callsheet-chaos-"))
         folder.chmod(0o755)  # as root, PostgreSQL's account must come through; what lies inside is closed
-        super().__init__(folder, {})
+        self.folder = folder
+        self.environment: dict[str, str] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._marks: dict[Path, int] = {}
         self.store = folder / "store"
         self.scratch = folder / "scratch"
         self.disks: list[Path] = []
@@ -178,6 +181,30 @@ class Ground(Stack):
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return process.wait(STOP_SECONDS)
+
+    def stop(self) -> None:
+        """End every process, asking first."""
+        for process in self._running.values():
+            process.terminate()
+        for name in list(self._running):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._running[name].wait(STOP_SECONDS)
+            self.kill(name)
+
+    def mark_logs(self) -> None:
+        """Have `logs()` begin here."""
+        self._marks = {path: path.stat().st_size for path in self.folder.glob("*.log")}
+
+    def logs(self) -> str:
+        parts = []
+        for path in sorted(self.folder.glob("*.log")):
+            with path.open("rb") as stream:
+                stream.seek(self._marks.get(path, 0))
+                parts.append(f"--- {path.name} ---\n{stream.read().decode(errors='replace')}")
+        return "\n".join(parts)
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
 
     def children(self, name: str) -> list[psutil.Process]:
         """The pool processes of worker-media."""
