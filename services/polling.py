@@ -140,55 +140,61 @@ def send_again(session: Session, submission_id: UUID) -> None:
         announce(session, row, "not_accepted")
 
 
-def give_up_overdue(session: Session, *, limit: int = 100) -> set[UUID]:
-    """Have jobs wait no longer for takes past their deadline; returns the jobs.
+def overdue(session: Session, *, limit: int = 100) -> list[UUID]:
+    """Submissions past their deadline. What a person is asked about has none."""
+    return list(
+        session.scalars(
+            select(Submission.id)
+            .where(
+                Submission.state.in_((SubmissionState.INTENDED, *_UNKNOWN, *AT_VENDOR)),
+                Submission.deadline_at < func.now(),
+                Submission.given_up_at.is_(None),
+                (Submission.state != SubmissionState.UNCONFIRMED) | Submission.next_poll_at.is_not(None),
+            )
+            .limit(limit)
+        )
+    )
+
+
+def give_up(session: Session, submission_id: UUID) -> set[UUID]:
+    """Have a job wait no longer for an overdue take; returns the job to move on, if there is one.
 
     What was never sent is let go. What the vendor has may still be made and charged: it is asked about on,
     its hold stays, and its take is kept when it comes.
     """
-    overdue = session.execute(
-        select(Submission.id)
-        .where(
-            Submission.state.in_((SubmissionState.INTENDED, *_UNKNOWN, *AT_VENDOR)),
-            Submission.deadline_at < func.now(),
-            Submission.given_up_at.is_(None),
-            (Submission.state != SubmissionState.UNCONFIRMED) | Submission.next_poll_at.is_not(None),
-        )
-        .limit(limit)
-    ).scalars()
-    jobs = set()
-    for submission_id in overdue:
-        row = lock_submission(session, submission_id)
-        if row is None or row.given_up_at is not None or row.state not in OPEN_SUBMISSION:
-            continue
-        jobs.add(row.job_id)
-        if row.state is SubmissionState.INTENDED:
-            close(
-                session, row, SubmissionState.FAILED, "too_slow", row.error_message or "It was never taken."
-            )
-        else:
-            row.given_up_at = func.now()
-            announce(session, row, "given_up", message="The provider did not answer in time.")
-    return jobs
+    row = lock_submission(session, submission_id)
+    if row is None or row.given_up_at is not None or row.state not in OPEN_SUBMISSION:
+        return set()
+    if row.state is SubmissionState.INTENDED:
+        why = row.error_message or "It was never taken."
+        close(session, row, SubmissionState.FAILED, "too_slow", why)
+    elif row.state is not SubmissionState.ANSWERED:
+        row.given_up_at = func.now()
+        announce(session, row, "given_up", message="The provider did not answer in time.")
+    return {row.job_id}
 
 
-def end_hopeless(session: Session, *, limit: int = 100) -> None:
-    """Close what a vendor never answered, or whose file could not be had, a day after anybody wanted it."""
+def hopeless(session: Session, *, limit: int = 100) -> list[UUID]:
+    """What a vendor never answered, or whose file could not be had, a day after anybody wanted it."""
     old = func.now() - timedelta(hours=LATE_HOURS)
     unfetched = Submission.state == SubmissionState.ANSWERED
-    ids = session.scalars(
-        select(Submission.id)
-        .join(Job, Job.id == Submission.job_id)
-        .where(
-            Submission.state.in_((*_UNKNOWN, *AT_VENDOR, SubmissionState.ANSWERED)),
-            (Submission.given_up_at < old) | (unfetched & (Job.finished_at < old)),
+    return list(
+        session.scalars(
+            select(Submission.id)
+            .join(Job, Job.id == Submission.job_id)
+            .where(
+                Submission.state.in_((*_UNKNOWN, *AT_VENDOR, SubmissionState.ANSWERED)),
+                (Submission.given_up_at < old) | (unfetched & (Job.finished_at < old)),
+            )
+            .limit(limit)
         )
-        .limit(limit)
-    ).all()
-    for submission_id in ids:
-        row = lock_submission(session, submission_id)
-        if row is not None and row.state in OPEN_SUBMISSION:
-            close(session, row, SubmissionState.FAILED, "never_answered", "No take came of it within a day.")
+    )
+
+
+def end_hopeless(session: Session, submission_id: UUID) -> None:
+    row = lock_submission(session, submission_id)
+    if row is not None and row.state in OPEN_SUBMISSION:
+        close(session, row, SubmissionState.FAILED, "never_answered", "No take came of it within a day.")
 
 
 def jobs_to_advance(session: Session, *, limit: int = 100) -> list[UUID]:

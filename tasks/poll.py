@@ -45,9 +45,16 @@ def poll_submissions() -> None:
 def mend_submissions() -> None:
     """Send what is due, look up what is unknown, give up what is overdue, fetch what is late."""
     settings = get_settings()
+    with reading() as session:
+        overdue, hopeless = polling.overdue(session), polling.hopeless(session)
+    jobs: set[UUID] = set()
+    for submission_id in overdue:  # each in its own transaction: two jobs' rows are never locked at once
+        with transaction() as session:
+            jobs |= polling.give_up(session, submission_id)
+    for submission_id in hopeless:
+        with transaction() as session:
+            polling.end_hopeless(session, submission_id)
     with transaction() as session:
-        jobs = polling.give_up_overdue(session)
-        polling.end_hopeless(session)
         unsent = polling.claim_unsent(session)
         late = polling.claim_late(session)
         unknown = polling.claim_lookups(session, grace=settings.lookup_grace_seconds)

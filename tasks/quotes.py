@@ -8,15 +8,15 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from core.briefs import FPS, frame_size
-from core.errors import Invalid
+from core.errors import Invalid, Misconfigured, Permanent
 from core.registry import SOURCES
 from core.scripts import Script, parse_script
-from providers.base import ScriptRequest, VideoRequest
+from providers.base import Quote, ScriptRequest, VideoRequest
 from services.caps import Cap, Payer, caps_in_force, refusing
 from services.films import find_project
 from services.money import money_mode
 from services.timeline import frames_for
-from tasks.wiring import check_names, open_speech, open_video, open_writer
+from tasks.wiring import check_names, choose_video, open_speech, open_writer
 
 WORDS_PER_SECOND = 2.4
 
@@ -107,7 +107,6 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
         lines.append(_line("write_script", "script", writer.slug, writer.quote(asked)))
     script = _script(params)
     speech = open_speech(params["narrator"])
-    video = open_video(params["providers"][0])
     width, height = frame_size(params["format"], params["size"])
     for number, (_, shot) in enumerate(script.shots, start=1):
         spoken = len(shot.narration.split()) / WORDS_PER_SECOND
@@ -122,8 +121,20 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
         )
         if shot.narration:
             lines.append(_line("narrate", f"shot {number}", speech.slug, speech.quote(len(shot.narration))))
-        lines.append(_line("submit_take", f"shot {number}", video.slug, video.quote(ask)))
+        slug, price = _quote_take(params["providers"], ask, pinned=bool(shot.image or shot.clip))
+        lines.append(_line("submit_take", f"shot {number}", slug, price))
     return lines
+
+
+def _quote_take(slugs: list[str], ask: VideoRequest, *, pinned: bool) -> tuple[str, Quote]:
+    """Whom a take would be asked of, at what price; nobody's price is unknown."""
+    try:
+        video, _ = choose_video(slugs, ask, pinned=pinned)
+    except Misconfigured:
+        raise
+    except Permanent as error:
+        return slugs[0], Quote(0, basis=error.message, known=False)
+    return video.slug, video.quote(ask)
 
 
 def _script(params: dict[str, Any]) -> Script:

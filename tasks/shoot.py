@@ -23,8 +23,8 @@ from services.submissions import intend, mark_succeeded
 from tasks.library import blob_path, find_asset, inspect, is_picture, keep_asset, known_asset, original_of
 from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts, pinned
 from tasks.step import Run, step
-from tasks.submit import ask_vendor, choose_provider, commission
-from tasks.wiring import fonts_folder, open_source
+from tasks.submit import ask_vendor, commission, tell_passed_over
+from tasks.wiring import choose_video, fonts_folder, open_source
 
 
 @step("keep_stock")
@@ -120,14 +120,19 @@ def submit_take(run: Run) -> None:
         on_progress=lambda done: run.report(done / seconds),
         should_stop=run.stopped,
     )
-    provider = choose_provider(run.params["providers"], shot, ask_vendor(run, request), tried, craft=craft)
+    told = ask_vendor(run, request)
+    pinned = bool(shot.image or shot.clip)
+    provider, passed = choose_video(
+        run.params["providers"], VideoRequest(**told), pinned=pinned, tried=tried, craft=craft
+    )
     if not provider.local:
-        commission(run, provider, shot, ask_vendor(run, request))
+        commission(run, provider, shot, told, passed)
         return
     made = run.remember(provider=provider.slug, model=provider.model, **asked)
     if made is None:
         made = _make(run, provider, shot, request, stock, original)
     with run.saving() as session:
+        tell_passed_over(session, run, passed)
         take = _save_take(session, run, provider, request, stock, original, made)
         run.result = {**made, "take_id": str(take), "provider": provider.slug, "model": provider.model}
 

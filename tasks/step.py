@@ -291,7 +291,7 @@ def put_file(path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFil
 def _perform(
     work: Callable[[Run], None], step_id: UUID, request: Any, *, version: int, limit: float, solo: bool
 ) -> None:
-    reach("claim.before", step=str(request.task))
+    reach("claim.before", step=work.__name__)
     with single() as connection:
         lease = timedelta(seconds=get_settings().step_lease_seconds)
         taken = claims.claim(

@@ -8,7 +8,7 @@ about it, and what is made comes home by `fetch_take`, or by `keep_late_take` wh
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.orm import Session
 
-from core.errors import Misconfigured, Permanent, PipelineError, Rejected, Retryable, Unconfirmed
+from core.errors import Permanent, PipelineError, Retryable, Unconfirmed
 from core.failpoints import reach
 from core.settings import get_settings
 from db.assets import Film, RenditionRole, Shot, TakeOrigin
@@ -33,7 +33,7 @@ from tasks import pipeline
 from tasks.app import app
 from tasks.library import Bench, Desk, inspect
 from tasks.step import Run, step
-from tasks.wiring import open_video
+from tasks.wiring import PassedOver, open_video
 
 log = structlog.get_logger()
 
@@ -43,39 +43,25 @@ LONGEST_WAIT = 60.0
 # -- asked for ------------------------------------------------------------------------------------
 
 
-def choose_provider(
-    slugs: Sequence[str], shot: Shot, request: dict[str, Any], tried: Collection[str], *, craft: Any
-) -> VideoProvider:
-    """Open the first provider that can make this take and has not failed at it.
-
-    What the script pins to a shot is shown as it is: such a shot passes over vendors that only take words.
-    """
-    why: list[str] = []
-    for slug in slugs:
-        try:
-            provider = open_video(slug, craft=craft)
-            if provider.local:
-                return provider
-            if slug in tried:
-                raise Permanent("it could not make it.", code="no_take")
-            if shot.image or shot.clip:
-                raise Rejected("the script says which picture is shown.", code="pinned")
-            provider.quote(VideoRequest(**request))
-        except (Permanent, Rejected) as error:
-            if len(slugs) == 1 and isinstance(error, Misconfigured):
-                raise
-            why.append(f"{slug}: {error.message}")
-            continue
-        return provider
-    raise Permanent(f"No provider makes this take. {' '.join(why)}", code="no_take")
-
-
 def ask_vendor(run: Run, request: dict[str, Any]) -> dict[str, Any]:
     """The request in a vendor's words, see `inputs.for_vendor`."""
     return inputs.for_vendor(request, str(run.held.params.get("instructions") or ""))
 
 
-def commission(run: Run, provider: VideoProvider, shot: Shot, request: dict[str, Any]) -> None:
+def tell_passed_over(session: Session, run: Run, passed: Sequence[PassedOver]) -> None:
+    """Warn of providers that the brief names and that are off or cannot do it; call inside `saving`."""
+    news = [
+        {"provider": one.provider, "code": one.code, "message": one.message} for one in passed if one.news
+    ]
+    if not news:
+        return
+    job = session.get_one(Job, run.job.id)
+    job.warnings = [*job.warnings, *(warning for warning in news if warning not in job.warnings)]
+
+
+def commission(
+    run: Run, provider: VideoProvider, shot: Shot, request: dict[str, Any], passed: Sequence[PassedOver]
+) -> None:
     """Write down what a vendor is to make, unless an equal take was paid for before."""
     made = run.remember(provider=provider.slug, model=provider.model, request=request)
     if made is not None:
@@ -89,6 +75,7 @@ def commission(run: Run, provider: VideoProvider, shot: Shot, request: dict[str,
     quote = provider.quote(VideoRequest(**request))
     input_hash, run.input_hash = run.input_hash, None  # equal to nothing until its file is here
     with run.saving() as session:
+        tell_passed_over(session, run, passed)
         submission = submissions.intend(
             session,
             session.get_one(Job, run.job.id),
@@ -252,7 +239,7 @@ def _keep(session: Session, submission_id: UUID, made: dict[str, Any] | None) ->
     assert row.shot_id is not None
     take = _add_take(
         session, row.shot_id, row.provider, row.model, row.request, made, row.input_hash,
-        cost=made["cost"], step_id=row.step_id,
+        cost=made["cost"], step_id=row.step_id, select=row.given_up_at is None,
     )  # fmt: skip
     submissions.mark_succeeded(session, row, take_id=take, actual_cost=made["cost"])
     result = {**made, "submission_id": str(row.id), "take_id": str(take)}
@@ -271,6 +258,7 @@ def _add_take(
     *,
     cost: int,
     step_id: UUID | None,
+    select: bool = True,
 ) -> UUID:
     shot = session.get_one(Shot, shot_id)
     take = add_take(
@@ -296,6 +284,6 @@ def _add_take(
         tool=f"{provider} {model}",
         parameters=request,
     )
-    if shot.selected_take_id is None:
+    if select and shot.selected_take_id is None:
         shot.selected_take_id = take.id
     return take.id

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from core.errors import Invalid, Misconfigured
+from core.errors import Invalid, Misconfigured, Permanent, Rejected
 from core.http import HttpClient
 from core.registry import PROVIDERS, SOURCES
 from core.settings import Settings, get_settings
 from media.ffmpeg import ffmpeg_path
-from providers.base import Context, ScriptWriter, SpeechProvider, VideoProvider
+from providers.base import Context, ScriptWriter, SpeechProvider, VideoProvider, VideoRequest
 from scrapers.base import Source
 
 if TYPE_CHECKING:  # quotes are asked of the API's process, which loads no image library
@@ -76,6 +78,48 @@ def open_video(
 ) -> VideoProvider:
     """Open a video provider; `model` and `endpoint` as frozen on a submission, else as the settings say."""
     return cast(VideoProvider, _open(slug, "video", craft=craft, model=model, endpoint=endpoint))
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A provider that is not asked for a take, and why; `news` says whether people should hear of it."""
+
+    provider: str
+    code: str
+    message: str
+    news: bool
+
+
+def choose_video(
+    slugs: Sequence[str],
+    request: VideoRequest,
+    *,
+    pinned: bool = False,
+    tried: Collection[str] = (),
+    craft: Craft | None = None,
+) -> tuple[VideoProvider, list[PassedOver]]:
+    """Open the first provider that can make a take and is not among those that tried.
+
+    A `pinned` take shows the picture its script names, and passes over vendors, which are told in words.
+    Raises Permanent when none is left, with every reason.
+    """
+    passed: list[PassedOver] = []
+    for slug in slugs:
+        try:
+            provider = open_video(slug, craft=craft)
+            if not provider.local:
+                provider.quote(request)
+        except (Misconfigured, Rejected) as error:
+            if len(slugs) == 1 and isinstance(error, Misconfigured):
+                raise
+            passed.append(PassedOver(slug, error.code, error.message, news=True))
+            continue
+        if provider.local or not (pinned or slug in tried):
+            return provider, passed
+        why = "It could not make it." if slug in tried else "The script says which picture is shown."
+        passed.append(PassedOver(slug, "tried" if slug in tried else "pinned", why, news=False))
+    reasons = " ".join(f"{item.provider}: {item.message}" for item in passed)
+    raise Permanent(f"No provider makes this take. {reasons}", code="no_take")
 
 
 def open_source(slug: str) -> Source:

@@ -1,4 +1,4 @@
-"""The simulated vendors as a process of their own: started, killed, asked what they charged."""
+"""The simulated vendors, as a process that may be killed or inside a test: asked what they charged."""
 
 from __future__ import annotations
 
@@ -6,15 +6,38 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import requests
+from werkzeug.serving import make_server
 
 from core.settings import ROOT
+from simulator.app import create_app
+from simulator.kling import Temper
 
 READY_SECONDS = 30.0
+
+
+class VendorHere:
+    """The simulator in this process, on a port of its own."""
+
+    def __init__(self, folder: Path, **temper: float) -> None:
+        wanted: dict[str, Any] = {"task_seconds": 0.0, "hang_seconds": 3.0, **temper}
+        self._server = make_server("127.0.0.1", 0, create_app(folder, Temper(**wanted)), threaded=True)
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def bill(self) -> dict[str, Any]:
+        answer: dict[str, Any] = requests.get(f"{self.url}/_bill", timeout=5).json()
+        return answer
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class Vendors:

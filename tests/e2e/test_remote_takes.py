@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from db.assets import Shot, Take, TakeOrigin
-from db.money import AccountKind, LedgerAccount, LedgerEntry
+from db.money import AccountKind, LedgerAccount, LedgerEntry, LedgerTransfer
 from db.submissions import Submission, SubmissionState
 from services.films import film_shots
 from tests.e2e.conftest import Studio
@@ -44,7 +44,8 @@ class Order:
             return session.scalar(
                 select(func.coalesce(func.sum(LedgerEntry.amount), 0))
                 .join(LedgerAccount, LedgerAccount.id == LedgerEntry.account_id)
-                .where(LedgerEntry.job_id == self.job_id, LedgerAccount.kind == AccountKind.SPENT)
+                .join(LedgerTransfer, LedgerTransfer.id == LedgerEntry.transfer_id)
+                .where(LedgerTransfer.job_id == self.job_id, LedgerAccount.kind == AccountKind.SPENT)
             )
 
     def submissions(self) -> list[Submission]:
@@ -79,9 +80,8 @@ def test_a_film_of_bought_takes_costs_what_the_vendor_bills(order, studio):
     assert len(film.bought()) == 3
     assert film.captured() == film.charged() == 3 * 3 * 84_000
     assert job.warnings == []
-    assert studio.get(f"/jobs/{film.job_id}")["cost"] == {
-        "captured": film.charged(), "held": 0, "currency": "USD"
-    }  # fmt: skip
+    cost = studio.get(f"/jobs/{film.job_id}")["cost"]
+    assert (cost["captured"], cost["held"], cost["currency"]) == (film.charged(), 0, "USD")
     assert {s.state for s in film.submissions()} == {SubmissionState.SUCCEEDED}
     assert {s.result["provider"] for s in studio.steps(film.job_id, "submit_take")} == {"kling"}
 
@@ -206,6 +206,8 @@ def test_a_vendor_that_dies_and_comes_back_sells_every_take_once(order, studio, 
 def test_a_job_shows_what_it_waits_for(order, studio):
     film = order("never", on_shot_failure="halt")
     studio.state_of(film.job_id, "waiting")
+    studio.until(film.bought, why="the vendor to accept the take")
+    studio.until(lambda: film.submissions()[0].vendor_id, why="its id to be written down")
     shown = studio.get(f"/jobs/{film.job_id}")
     assert (shown["waits_for"], shown["waits_reason"]) == ("provider", "Waits for a provider's answer.")
     (submission,) = shown["submissions"]

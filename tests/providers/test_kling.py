@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import replace
 
 import pytest
-import requests
-from werkzeug.serving import make_server
 
 from core.errors import Misconfigured, Moderated, Permanent, PipelineError, Rejected, Retryable, Unconfirmed
 from core.http import HttpClient
@@ -16,35 +13,20 @@ from core.settings import Settings
 from media.probe import probe
 from providers.base import Answer, Context, VideoRequest, VideoState
 from providers.kling import Kling
-from simulator.app import create_app
-from simulator.kling import Temper
 from tests.loopback import Loopback, Reply
+from tests.simulated import VendorHere
 
 KEY = "sk-kling-secret-0123456789"
 ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, frames=96)
 
 
-class Vendor:
+class Vendor(VendorHere):
     """The simulator on a port of its own, and an adapter that speaks to it."""
-
-    def __init__(self, folder, **temper) -> None:
-        wanted = {"task_seconds": 0.0, "hang_seconds": 3.0, **temper}
-        self._server = make_server("127.0.0.1", 0, create_app(folder, Temper(**wanted)), threaded=True)
-        self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def adapter(self, *, key=KEY, model=None, **client) -> Kling:
         wanted = {"retry_for": 0, "sleep": lambda _: None, "timeout": (1, 1), **client}
         http = HttpClient(allow=[f"127.0.0.1:{self.port}"], **wanted)
         return Kling(Context(http, Settings(kling_api_key=key, kling_url=self.url), model=model))
-
-    def bill(self):
-        return requests.get(f"{self.url}/_bill", timeout=5).json()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
