@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 class Order:
     """A film whose takes are bought, told apart at the vendor by a word in its prompts."""
 
-    def __init__(self, studio: Studio, vendors, *faults: str, **params) -> None:
+    def __init__(self, studio: Studio, vendors, *faults: str, budget: int | None = None, **params) -> None:
         self.studio, self.vendors = studio, vendors
         self.word = f"reel{next(_numbers)}"
         shots = [
@@ -30,7 +30,9 @@ class Order:
             for n, fault in enumerate(faults)
         ]
         wanted = {"providers": ["kling", "local"], "sources": [], "captions": "none", **params}
-        self.job_id = studio.film("# Reel\n\n" + "\n\n".join(shots), **wanted)
+        more = {} if budget is None else {"budget": {"amount": budget}}
+        brief = {"script": "# Reel\n\n" + "\n\n".join(shots), "size": 240, "fps": 24, **wanted}
+        self.job_id = studio.submit("film", brief, **more)
 
     def bought(self, shot: int | None = None):
         return self.vendors.bought(self.word if shot is None else f"{self.word} shot{shot}")
@@ -80,8 +82,9 @@ def test_a_film_of_bought_takes_costs_what_the_vendor_bills(order, studio):
     assert len(film.bought()) == 3
     assert film.captured() == film.charged() == 3 * 3 * 84_000
     assert job.warnings == []
-    cost = studio.get(f"/jobs/{film.job_id}")["cost"]
-    assert (cost["captured"], cost["held"], cost["currency"]) == (film.charged(), 0, "USD")
+    assert studio.get(f"/jobs/{film.job_id}")["cost"] == {
+        "captured": film.charged(), "held": 0, "quoted": film.charged(), "currency": "USD", "others": []
+    }  # fmt: skip
     assert {s.state for s in film.submissions()} == {SubmissionState.SUCCEEDED}
     assert {s.result["provider"] for s in studio.steps(film.job_id, "submit_take")} == {"kling"}
 
