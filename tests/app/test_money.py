@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import func, select, update
 
 from core.ids import new_id
+from core.settings import get_settings
 from db.assets import Project
 from db.money import Hold
 from db.review import Activity
 from db.session import reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Job, JobState
-from providers.base import Quote
 from services import books, money, steps
 from tests.app.conftest import make_house
 from tests.services import makers
@@ -164,16 +164,21 @@ def test_a_job_shows_what_it_spent_holds_and_was_quoted(client, house):
 
 
 @pytest.fixture
-def priced(monkeypatch):
-    """Have takes cost one dollar each: no provider here asks for money."""
-    from providers.local import Local
+def priced(monkeypatch, app):
+    """A vendor with a price: 84,000 micro-dollars a second, three seconds a take at least."""
+    monkeypatch.setenv("KLING_API_KEY", "sk-nobody-is-asked")
+    get_settings.cache_clear()
 
-    monkeypatch.setattr(Local, "quote", lambda self, request: Quote(1_000_000, basis="1 USD a take"))
+
+TAKE = 3 * 84_000
 
 
 def quote(client, **more):
     script = "# Up\n\n## Night\n\n" + "\n\n".join(f"Star number {n}." for n in range(1, 5))
-    answer = client.post("/api/v1/quotes", json={"kind": "film", "params": {"script": script}} | more)
+    params = (
+        {"script": script, "providers": ["kling", "local"]} if more.pop("paid", False) else {"script": script}
+    )
+    answer = client.post("/api/v1/quotes", json={"kind": "film", "params": params} | more)
     assert answer.status_code == 200, answer.text
     return answer.json
 
@@ -185,22 +190,22 @@ def test_a_quote_of_free_work_fits_everywhere(client, house):
 
 
 def test_a_quote_says_which_shot_is_refused_by_which_cap_and_starts_nothing(client, house, priced):
-    pay(client, "k", amount=2_500_000)
+    pay(client, "k", amount=5 * TAKE // 2)
     with transaction() as session:
-        project = Project(workspace_id=house.workspace_id, name="P", budget=3_000_000)
+        project = Project(workspace_id=house.workspace_id, name="P", budget=3 * TAKE)
         session.add(project)
-    client.put("/api/v1/budgets", json={"scope": "workspace_day", "limit_amount": 9_000_000})
-    answer = quote(client, project_id=str(project.id), budget={"amount": 3_500_000})
+    client.put("/api/v1/budgets", json={"scope": "workspace_day", "limit_amount": 9 * TAKE})
+    answer = quote(client, paid=True, project_id=str(project.id), budget={"amount": 7 * TAKE // 2})
     takes = [line for line in answer["lines"] if line["step"] == "submit_take"]
     assert [(t["subject"], t["provider"], t["refused_by"]) for t in takes] == [
-        ("shot 1", "local", []), ("shot 2", "local", []), ("shot 3", "local", ["wallet"]),
-        ("shot 4", "local", ["wallet"]),
+        ("shot 1", "kling", []), ("shot 2", "kling", []), ("shot 3", "kling", ["wallet"]),
+        ("shot 4", "kling", ["wallet"]),
     ]  # fmt: skip
-    assert answer["amount"] == 4_000_000
+    assert answer["amount"] == 4 * TAKE
     assert answer["fits"] is False
     assert {cap["scope"]: (cap["fits"], cap["missing"]) for cap in answer["caps"]} == {
-        "job": (False, 500_000), "project": (False, 1_000_000), "workspace_day": (True, 0),
-        "wallet": (False, 1_500_000),
+        "job": (False, TAKE // 2), "project": (False, TAKE), "workspace_day": (True, 0),
+        "wallet": (False, 3 * TAKE // 2),
     }  # fmt: skip
     assert "raise it with PUT /budgets (scope project)" in answer["caps"][1]["message"]
     with reading() as session:
@@ -209,9 +214,25 @@ def test_a_quote_says_which_shot_is_refused_by_which_cap_and_starts_nothing(clie
 
 
 def test_a_quote_names_every_cap_that_refuses_a_line(client, house, priced):
-    pay(client, "k", amount=500_000)
-    answer = quote(client, budget={"amount": 10})
+    pay(client, "k", amount=TAKE // 2)
+    answer = quote(client, paid=True, budget={"amount": 10})
     assert answer["lines"][-1]["refused_by"] == ["job", "wallet"]
+
+
+def test_a_quote_prices_the_provider_that_would_make_the_take(client, priced):
+    script = "# Up\n\n[image: samples:rocket]\nA rocket.\n\n[duration: 30]\nA long look.\n\nA star."
+    brief = {"script": script, "providers": ["kling", "local"]}
+    answer = client.post("/api/v1/quotes", json={"kind": "film", "params": brief}).json
+    takes = [line for line in answer["lines"] if line["step"] == "submit_take"]
+    assert [(t["provider"], t["amount"] > 0) for t in takes] == [
+        ("local", False), ("local", False), ("kling", True),
+    ]  # fmt: skip
+    alone = client.post(
+        "/api/v1/quotes", json={"kind": "film", "params": brief | {"providers": ["kling"]}}
+    ).json
+    takes = [line for line in alone["lines"] if line["step"] == "submit_take"]
+    assert [t["known"] for t in takes] == [False, False, True]
+    assert "The script says which picture is shown" in takes[0]["basis"]
 
 
 def test_a_quote_against_another_workspaces_project_is_404(client, other, film_job):

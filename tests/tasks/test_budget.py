@@ -8,8 +8,9 @@ from sqlalchemy import func, select, text, update
 from core.ids import new_id
 from db.money import Hold, HoldState
 from db.session import reading, transaction
+from db.submissions import Submission, SubmissionState
 from db.work import Attempt, Event, Heartbeat, Job, JobState, StepState, WaitsFor
-from services import books, budgets, jobs, money, steps
+from services import books, budgets, jobs, money, polling, steps
 from services.steps import StepPlan
 from tasks import beat, pipeline
 from tests.services.makers import at_once, do, make_job, plan, see_job, see_shots, see_step
@@ -173,6 +174,32 @@ def test_a_worker_that_died_before_it_could_tell_leaves_no_job_running_for_ever(
         session.execute(update(Job).values(advanced_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
     beat.recheck_budgets()
     assert see_job(job_id).waits_for is WaitsFor.BUDGET
+
+
+def test_a_vendors_answer_is_not_forgotten_while_the_job_waits_for_money(house, shoot):
+    job_id, (short, bought) = shoot(100)
+    perform(buying(150), short)
+    with transaction() as session:
+        row = Submission(
+            workspace_id=house.workspace_id, job_id=job_id, step_id=bought, shot_id=see_step(bought).subject_id,
+            purpose="shot", provider="kling", model="m", request={}, input_hash="a" * 64, client_token="t",
+            state=SubmissionState.RUNNING, vendor_id="v1",
+        )  # fmt: skip
+        session.add(row)
+    do(bought, {"submission_id": str(row.id)})
+    pipeline.advance(job_id)
+    assert see_job(job_id).waits_for is WaitsFor.BUDGET
+    assert "Waits for" in see_job(job_id).waits_reason  # the vendor is named beside the cap
+    with transaction() as session:  # answered, and whoever wrote it down died before it could say so
+        session.execute(update(Submission).values(state=SubmissionState.ANSWERED))
+        session.execute(update(Job).values(advanced_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
+    with reading() as session:
+        assert polling.jobs_to_advance(session) == [job_id]
+    pipeline.advance(job_id)
+    with reading() as session:
+        assert [step.kind for step in steps.list_steps(session, job_id) if step.kind == "fetch_take"]
+        assert polling.jobs_to_advance(session) == []
+    assert see_job(job_id).state is JobState.RUNNING
 
 
 def test_a_job_that_waits_for_money_can_be_cancelled(house, shoot):
