@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -246,14 +247,16 @@ def _cost(task: dict[str, Any]) -> int | None:
     lines = task.get("billing")
     if not isinstance(lines, list) or not lines:
         return None
-    total = 0.0
+    total = Decimal(0)
     for line in lines:
         try:
             price, units = line.get("list_price"), line.get("amount")
-            total += float(price) * 1_000_000 if price not in (None, "") else float(units) * _UNIT
-        except (AttributeError, TypeError, ValueError):
+            total += (
+                Decimal(str(price)) * 1_000_000 if price not in (None, "") else Decimal(str(units)) * _UNIT
+            )
+        except (AttributeError, ArithmeticError):
             return None
-    return round(total)
+    return int(total.to_integral_value()) if total.is_finite() else None
 
 
 def _outputs(task: Any) -> list[dict[str, Any]]:

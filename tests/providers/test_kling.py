@@ -24,7 +24,7 @@ class Vendor(VendorHere):
     """The simulator on a port of its own, and an adapter that speaks to it."""
 
     def adapter(self, *, key=KEY, model=None, **client) -> Kling:
-        wanted = {"retry_for": 0, "sleep": lambda _: None, "timeout": (1, 1), **client}
+        wanted = {"retry_for": 0, "sleep": lambda _: None, "timeout": (5, 60), **client}
         http = HttpClient(allow=[f"127.0.0.1:{self.port}"], **wanted)
         return Kling(Context(http, Settings(kling_api_key=key, kling_url=self.url), model=model))
 
@@ -64,7 +64,7 @@ def test_many_takes_are_polled_with_one_call_and_in_the_order_asked(vendor):
 
 @pytest.mark.parametrize("fault", ["hang-after", "reset-after", "down-after", "garbage-after"])
 def test_a_submit_that_was_accepted_and_not_answered_is_unconfirmed_and_found_by_its_token(vendor, fault):
-    kling = vendor.adapter()
+    kling = vendor.adapter(timeout=(5, 1 if fault.startswith("hang") else 60))
     with pytest.raises(Unconfirmed):
         kling.submit(asking(f"fault-{fault}"), "token-1")
     found = kling.lookup("token-1")
@@ -75,7 +75,7 @@ def test_a_submit_that_was_accepted_and_not_answered_is_unconfirmed_and_found_by
 
 @pytest.mark.parametrize("fault", ["hang-before", "reset-before", "down-before"])
 def test_a_submit_that_was_not_accepted_reads_the_same_and_is_not_found(vendor, fault):
-    kling = vendor.adapter()
+    kling = vendor.adapter(timeout=(5, 1 if fault.startswith("hang") else 60))
     with pytest.raises(Unconfirmed):
         kling.submit(asking(f"fault-{fault}"), "token-1")
     assert kling.lookup("token-1") is None
