@@ -9,7 +9,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from db.identity import Scope
-from db.session import reading
+from db.session import single
 from services.accounts import Identity, authenticate
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -33,8 +33,8 @@ def _identify() -> None:
     key = _sent_key()
     if key is None:
         raise _unauthorized("Send an API key: X-API-Key: cs_… or Authorization: Bearer cs_….")
-    with reading() as session:
-        caller = authenticate(session, key)
+    with single() as connection:
+        caller = authenticate(connection, key)
     if caller is None:
         raise _unauthorized("This API key is unknown, expired or revoked.")
     if not caller.may(scope):

@@ -23,11 +23,16 @@ _API = "/api/v1"
 
 def show_job(session: Session, job: Job) -> dict[str, Any]:
     """Everything about one job, in the shape of JobOut."""
-    shown = _show(job, overviews(session, [job])[job.id], measure(session, job))
-    tried = list_attempts(session, job.id)
-    shown["steps"] = [_show_step(step, tried.get(step.id, [])) for step in list_steps(session, job.id)]
-    shown["submissions"] = open_submissions(session, job.id)
+    overview = overviews(session, [job])[job.id]
+    shown = _show(job, overview, measure(session, job))
+    shown["steps"] = _show_steps(session, job) if overview.has_steps else []
+    shown["submissions"] = open_submissions(session, job.id) if overview.has_submissions else []
     return shown
+
+
+def show_new_job(job: Job) -> dict[str, Any]:
+    """A job that was written a moment ago: nothing hangs on it yet, so nothing more is read."""
+    return _show(job, Overview(), {"progress": 0.0, "eta_seconds": None}) | {"steps": [], "submissions": []}
 
 
 def show_jobs(session: Session, jobs: Sequence[Job]) -> list[dict[str, Any]]:
@@ -121,6 +126,11 @@ def _downloads(files: Sequence[tuple[Rendition, Blob]]) -> dict[str, str]:
         single = counts[rendition.role] == 1 and rendition.role is not RenditionRole.EXPORT
         named[rendition.role.value if single else rendition.filename] = signed_url(rendition, blob)
     return named
+
+
+def _show_steps(session: Session, job: Job) -> list[dict[str, Any]]:
+    tried = list_attempts(session, job.id)
+    return [_show_step(step, tried.get(step.id, [])) for step in list_steps(session, job.id)]
 
 
 def _show_step(step: Step, attempts: Sequence[Attempt]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from flask import Response, current_app, jsonify, request
 from itsdangerous import BadData, URLSafeSerializer
 from marshmallow import Schema, fields, validate
 
-from app.schemas.base import In
+from app.schemas.base import In, shared
 from core.errors import Invalid
 from core.hashing import digest
 from core.secrets import secret_key
@@ -52,7 +52,7 @@ def window_of(args: dict[str, Any]) -> tuple[Window, dict[str, Any]]:
 def page_reply(schema: type[Schema], page: Page[Any], args: dict[str, Any], items: Any = None) -> Response:
     """Answer one page; `items` replaces the rows where a view made something of them."""
     rows = page.items if items is None else items
-    body: dict[str, Any] = {"items": schema(many=True).dump(rows), "next_cursor": None}
+    body: dict[str, Any] = {"items": shared(schema).dump(rows, many=True), "next_cursor": None}
     link = None
     if page.next_after is not None:
         filters = {k: v for k, v in args.items() if k not in _WINDOW_FIELDS and v is not None}

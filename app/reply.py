@@ -11,6 +11,7 @@ from marshmallow import Schema
 from sqlalchemy.orm import Session
 
 from app.auth import identity
+from app.schemas.base import shared
 from core.errors import Conflict, Invalid
 from core.hashing import digest
 from db.session import transaction
@@ -43,7 +44,7 @@ def reply(
     revision: int | None = None,
 ) -> Response:
     """Answer one resource; call it while the session is open. `revision` becomes the ETag."""
-    response = jsonify(schema().dump(value))
+    response = jsonify(shared(schema).dump(value))
     response.status_code = status
     if location:
         response.headers["Location"] = location

@@ -20,6 +20,13 @@ def advance_after(session: Session, job_id: UUID) -> None:
     after_commit(session, lambda: pipeline.advance(job_id))
 
 
+def wake_after(session: Session, job_id: UUID) -> None:
+    """Have a worker look at a new job once this transaction is committed; nobody waits for that."""
+    from tasks import pipeline
+
+    after_commit(session, lambda: pipeline.wake(job_id))
+
+
 def inspect_after(session: Session, upload_id: UUID) -> None:
     """Have a media worker probe the upload once this transaction is committed."""
     from tasks import pipeline

@@ -6,6 +6,7 @@ worker needs and a later change of defaults does not change an old job.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
@@ -82,6 +83,9 @@ class LicencePolicySchema(BriefSchema):
     )
 
 
+_LICENCES = LicencePolicySchema()
+
+
 class FilmParams(BriefSchema):
     """A film: `text` (what it is about) or `script` (the words), and how it should look and sound."""
 
@@ -128,7 +132,7 @@ class FilmParams(BriefSchema):
         validate=validate.Length(max=20),
         metadata={"description": "Stock sources to search; null = every enabled one, [] = none."},
     )
-    licences = fields.Nested(LicencePolicySchema, load_default=lambda: LicencePolicySchema().load({}))
+    licences = fields.Nested(LicencePolicySchema, load_default=lambda: _LICENCES.load({}))
     on_shot_failure = fields.String(
         validate=validate.OneOf(SHOT_FAILURE),
         load_default="card",
@@ -189,7 +193,7 @@ class ScrapeParams(BriefSchema):
         fields.String(validate=_SLUG), load_default=None, allow_none=True, validate=validate.Length(max=20)
     )
     keep = fields.Integer(strict=True, validate=validate.Range(min=1, max=50), load_default=5)
-    licences = fields.Nested(LicencePolicySchema, load_default=lambda: LicencePolicySchema().load({}))
+    licences = fields.Nested(LicencePolicySchema, load_default=lambda: _LICENCES.load({}))
     reuse = _reuse()
 
 
@@ -206,9 +210,19 @@ def load_params(kind: str, data: dict[str, Any]) -> dict[str, Any]:
     Returns JSON-ready values in the shape of the request, every default filled in.
     Raises marshmallow's `ValidationError`, whose messages are per field.
     """
-    schema = PARAMS[kind]()
-    dumped: dict[str, Any] = schema.dump(schema.load(data))
+    return dump_params(kind, _schema(kind).load(data))
+
+
+def dump_params(kind: str, loaded: dict[str, Any]) -> dict[str, Any]:
+    """Bring params that the kind's schema has loaded back into the JSON-ready shape of the request."""
+    dumped: dict[str, Any] = _schema(kind).dump(loaded)
     return dumped
+
+
+@cache
+def _schema(kind: str) -> BriefSchema:
+    """Making a schema costs more than using it, and it may be used by all threads at once."""
+    return PARAMS[kind]()
 
 
 def frame_size(aspect: str, short_side: int) -> tuple[int, int]:

@@ -101,9 +101,16 @@ def _last(*, pretty: bool) -> list[Processor]:
         return [structlog.dev.ConsoleRenderer()]
     return [
         structlog.processors.format_exc_info,
-        blank_secrets,
+        _redact_exception,
         structlog.processors.JSONRenderer(default=str),
     ]
+
+
+def _redact_exception(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The one text that is written after `blank_secrets` has been over the event."""
+    if "exception" in event:
+        event["exception"] = redact(str(event["exception"]))
+    return event
 
 
 def blank_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -7,10 +7,14 @@ a pooler between here and there must hand out whole sessions (PgBouncer: `pool_m
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, make_transient_to_detached
+
+from db.base import Base
+
+Row = TypeVar("Row", bound=Base)
 
 
 class Prepared:
@@ -32,3 +36,10 @@ class Prepared:
             connection.exec_driver_sql(self._prepare)
             known.add(self._name)
         return connection.exec_driver_sql(self._execute, arguments)
+
+
+def take_in(session: Session, row: Row) -> Row:
+    """Make an object of a row that a statement has just written one that the session has loaded."""
+    make_transient_to_detached(row)
+    session.add(row)
+    return row

@@ -61,6 +61,14 @@ def _sessions() -> sessionmaker[Session]:
     return sessionmaker(engine(), expire_on_commit=False)
 
 
+@lru_cache(maxsize=1)
+def _readers() -> sessionmaker[Session]:
+    made = sessionmaker(_single_engine(), autoflush=False)
+    event.listen(made, "do_orm_execute", _refuse_change)
+    event.listen(made, "before_flush", _refuse_flush)
+    return made
+
+
 def reset() -> None:
     """Forget the engines, so that the next use reads the settings again."""
     for made in (engine, _single_engine):
@@ -68,6 +76,7 @@ def reset() -> None:
             made().dispose()
         made.cache_clear()
     _sessions.cache_clear()
+    _readers.cache_clear()
 
 
 def dispose_after_fork() -> None:
@@ -94,13 +103,16 @@ def transaction() -> Iterator[Session]:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """Open a session whose work is rolled back; what it loaded can be read on, detached."""
-    with _sessions()() as session:
+    """Open a session that reads; what it loaded can be read on, detached.
+
+    Each statement sees what is committed when it runs, as in any transaction here, so it needs none: no
+    BEGIN and no ROLLBACK is sent. A change would stay, therefore the session refuses to make one.
+    """
+    with _readers()() as session:
         try:
             yield session
         finally:
             session.expunge_all()  # a rollback would expire the rows
-            session.rollback()
 
 
 @contextmanager
@@ -113,6 +125,15 @@ def single() -> Iterator[Connection]:
 def after_commit(session: Session, callback: Callable[[], None]) -> None:
     """Have `transaction()` call this once the commit went through; never when it did not."""
     session.info.setdefault(_AFTER_COMMIT, []).append(callback)
+
+
+def _refuse_change(asked: Any) -> None:
+    if asked.is_insert or asked.is_update or asked.is_delete:
+        raise RuntimeError("reading() changes nothing; use transaction().")
+
+
+def _refuse_flush(*_: Any) -> None:
+    raise RuntimeError("reading() changes nothing; use transaction().")
 
 
 def _note_rest(_: Any, record: Any) -> None:

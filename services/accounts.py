@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
 from core.errors import Invalid, NotFound
 from db.identity import ApiKey, Membership, Role, Scope, User, WorkspaceRow
+from db.prepared import Prepared
 from services.paging import Page, Window, read_page
 
 _BOOTSTRAP_LOCK = 0x43414C4C
@@ -75,15 +76,22 @@ def create_workspace(session: Session, name: str, email: str, user_name: str) ->
     return workspace, user
 
 
-def authenticate(session: Session, key: str) -> Identity | None:
-    """Look a plain key up by its SHA-256; None if it is unknown, expired or revoked."""
-    row = session.scalar(
-        select(ApiKey).where(
-            ApiKey.key_sha256 == _sha256(key),
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
-        )
-    )
+_AUTHENTICATE = Prepared(
+    "authenticate",
+    "sha256 text",
+    """
+SELECT workspace_id, user_id, scopes, id, prefix FROM api_keys
+WHERE key_sha256 = $sha256 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+""",
+)
+
+
+def authenticate(session: Session | Connection, key: str) -> Identity | None:
+    """Look a plain key up by its SHA-256; None if it is unknown, expired or revoked.
+
+    Asked anew with every request: a key that is revoked opens nothing from then on.
+    """
+    row = _AUTHENTICATE.run(session, sha256=_sha256(key)).one_or_none()
     if row is None:
         return None
     return Identity(row.workspace_id, row.user_id, frozenset(row.scopes), row.id, row.prefix)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.ids import new_id
+from db.prepared import Prepared
 from db.review import Activity
 from services.paging import Page, Window, read_page
+
+_RECORD = Prepared(
+    "record_activity",
+    "id uuid, workspace uuid, user uuid, action text, subject uuid, details jsonb",
+    """
+INSERT INTO activities (id, workspace_id, user_id, action, subject_id, details)
+VALUES ($id, $workspace, $user, $action, $subject, $details)
+""",
+)
 
 
 def record_activity(
@@ -21,10 +33,14 @@ def record_activity(
     **details: Any,
 ) -> None:
     """Add one line; `action` reads `<noun>.<past participle>`, as in `script.restored`."""
-    session.add(
-        Activity(
-            workspace_id=workspace_id, user_id=user_id, action=action, subject_id=subject_id, details=details
-        )
+    _RECORD.run(
+        session,
+        id=new_id(),
+        workspace=workspace_id,
+        user=user_id,
+        action=action,
+        subject=subject_id,
+        details=json.dumps(details),
     )
 
 

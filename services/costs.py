@@ -18,6 +18,10 @@ def job_cost(session: Session, job_id: UUID) -> dict[str, Any]:
     return job_costs(session, [job_id])[job_id]
 
 
+def no_cost() -> dict[str, Any]:
+    return {"captured": 0, "held": 0, "quoted": 0, "currency": "USD", "others": []}
+
+
 def job_costs(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
     """What each job has spent (net of refunds), holds, and was quoted for all it asked for so far.
 
@@ -60,6 +64,6 @@ def job_costs(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, dict[str,
 
 def _in_one(lines: dict[str, dict[str, Any]]) -> dict[str, Any]:
     if not lines:
-        return {"captured": 0, "held": 0, "quoted": 0, "currency": "USD", "others": []}
+        return no_cost()
     first, *others = sorted(lines)
     return {**lines[first], "others": [lines[currency] for currency in others]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +13,37 @@ from sqlalchemy.orm import Session
 
 from core.briefs import frame_size
 from core.errors import NotFound
+from core.ids import new_id
 from core.scripts import Script as ScriptText
 from db.assets import AssetStatus, Candidate, Film, Project, Script, ScriptVersion, Shot, Take, TakeOrigin
+from db.prepared import Prepared
 
 BORROWED = "borrowed_from"
 """The reason of a candidate that was found for another shot."""
+_NAME_ROOM = 290
+"""Of a film's name in its script's: both have 300 characters at most."""
+
+
+_CREATE_FILM = Prepared(
+    "create_film",
+    "film uuid, script uuid, workspace uuid, user uuid, project uuid, name text, script_name text,"
+    " format text, width int, height int, fps int, language text, target float8, voice text, music jsonb,"
+    " captions text",
+    """
+WITH asset AS (
+    INSERT INTO assets (id, workspace_id, kind, name, description, created_by)
+    VALUES ($script, $workspace, 'script', $script_name, '', $user),
+        ($film, $workspace, 'film', $name, '', $user)
+),
+script AS (
+    INSERT INTO scripts (id, project_id) VALUES ($script, $project)
+)
+INSERT INTO films (id, project_id, script_id, format, width, height, fps, language, target_duration, voice,
+    music, caption_style)
+VALUES ($film, $project, $script, $format, $width, $height, $fps, $language, $target, $voice, $music,
+    $captions)
+""",
+)
 
 
 def create_film(
@@ -26,34 +53,31 @@ def create_film(
     user_id: UUID | None,
     project_id: UUID | None,
     params: dict[str, Any],
-) -> Film:
-    """Create the film a brief asks for, with its empty script."""
+) -> UUID:
+    """Create the film a brief asks for, with its empty script; returns the film's id."""
     name = params["title"] or _first_words(params["text"] or params["script"])
     width, height = frame_size(params["format"], params["size"])
-    script = Script(
-        workspace_id=workspace_id, name=f"{name} (script)", created_by=user_id, project_id=project_id
-    )
-    session.add(script)
-    session.flush()
-    film = Film(
-        workspace_id=workspace_id,
+    film_id = new_id()
+    _CREATE_FILM.run(
+        session,
+        film=film_id,
+        script=new_id(),
+        workspace=workspace_id,
+        user=user_id,
+        project=project_id,
         name=name,
-        created_by=user_id,
-        project_id=project_id,
-        script_id=script.id,
+        script_name=f"{name[:_NAME_ROOM]} (script)",
         format=params["format"],
         width=width,
         height=height,
         fps=params["fps"],
         language=params["language"],
-        target_duration=params["target_duration"],
+        target=params["target_duration"],
         voice=params["voice"],
-        music=params["music"],
-        caption_style=params["captions"],
+        music=json.dumps(params["music"]),
+        captions=params["captions"],
     )
-    session.add(film)
-    session.flush()
-    return film
+    return film_id
 
 
 def find_project(session: Session, workspace_id: UUID, project_id: UUID) -> Project:

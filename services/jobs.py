@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from core.briefs import FILM_PHASES, GATES
 from core.errors import Conflict, Invalid, NotFound
+from core.ids import new_id
 from db.assets import Asset, AssetKind, Shot, Take, Validation
 from db.money import Budget, BudgetScope
+from db.prepared import Prepared, take_in
 from db.review import Approval, ApprovalState
 from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState
 from services import progress
 from services.events import record
 from services.films import create_film, find_project
 from services.steps import list_steps, lock_job, reopen
+
+
+_SUBMIT = Prepared(
+    "submit_job",
+    "id uuid, workspace uuid, kind text, params jsonb, gates text[], stop_after text, priority int,"
+    " film uuid, project uuid, user uuid, request text, payload jsonb",
+    """
+WITH job AS (
+    INSERT INTO jobs (id, workspace_id, kind, params, state, progress, gates, stop_after, priority, film_id,
+        project_id, requested_by, request_id, event_seq)
+    VALUES ($id, $workspace, $kind, $params, 'queued', 0, $gates, $stop_after, $priority, $film,
+        $project, $user, $request, 1)
+    RETURNING *
+),
+event AS (
+    INSERT INTO events (workspace_id, job_id, seq, type, payload)
+    SELECT workspace_id, id, 1, 'job.queued', $payload FROM job
+)
+SELECT * FROM job
+""",
+)
 
 
 def submit_job(
@@ -55,27 +79,29 @@ def submit_job(
     if job_kind is JobKind.FILM:
         film_id = create_film(
             session, workspace_id=workspace_id, user_id=user_id, project_id=project_id, params=params
-        ).id
+        )
     if job_kind is JobKind.TEXT_REMOVAL:
         _find_asset(session, workspace_id, UUID(params["asset_id"]), AssetKind.CLIP)
     music = params.get("music") or {"from": "none"}
     if music["from"] == "asset":
         _find_asset(session, workspace_id, _uuid(music["id"], "params.music.id"), AssetKind.AUDIO)
-    job = Job(
-        workspace_id=workspace_id,
-        kind=job_kind,
-        params=params,
-        state=JobState.QUEUED,
+    row = _SUBMIT.run(
+        session,
+        id=new_id(),
+        workspace=workspace_id,
+        kind=kind,
+        params=json.dumps(params),
         gates=list(dict.fromkeys(gates)),
         stop_after=stop_after,
         priority=priority,
-        film_id=film_id,
-        project_id=project_id,
-        requested_by=user_id,
-        request_id=request_id,
+        film=film_id,
+        project=project_id,
+        user=user_id,
+        request=request_id,
+        payload=json.dumps({"kind": kind}),
     )
-    session.add(job)
-    session.flush()
+    written = {**row.mappings().one(), "kind": job_kind, "state": JobState.QUEUED}
+    job = take_in(session, Job(**written))
     if budget is not None:
         session.add(
             Budget(
@@ -86,14 +112,16 @@ def submit_job(
                 currency=budget.get("currency", "USD"),
             )
         )
-    _announce(session, job, "job.queued", {"kind": kind})
     return job
 
 
+_GET = select(Job).where(
+    Job.id == bindparam("job"), Job.workspace_id == bindparam("workspace"), Job.deleted_at.is_(None)
+)
+
+
 def get_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
-    job = session.scalar(
-        select(Job).where(Job.id == job_id, Job.workspace_id == workspace_id, Job.deleted_at.is_(None))
-    )
+    job = session.scalar(_GET, {"job": job_id, "workspace": workspace_id})
     if job is None:
         raise NotFound("There is no such job.", field="job_id")
     return job

@@ -13,9 +13,10 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from db.assets import Blob, Rendition, RenditionRole
+from db.prepared import Prepared
 from db.review import Approval, ApprovalState
 from db.work import Job, JobKind, JobState, Step
-from services.costs import job_costs
+from services.costs import job_costs, no_cost
 from services.paging import Page, Window, read_page
 
 _SHOWN = (
@@ -33,10 +34,12 @@ _SHOWN = (
 class Overview:
     """`files` are the newest rendition per role and file name of what the job makes."""
 
-    cost: dict[str, Any] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=no_cost)
     approvals: list[Approval] = field(default_factory=list)
     files: list[tuple[Rendition, Blob]] = field(default_factory=list)
     phase_seconds: dict[str, float] = field(default_factory=dict)
+    has_steps: bool = False
+    has_submissions: bool = False
 
 
 def list_jobs(
@@ -64,14 +67,48 @@ def list_jobs(
     return read_page(session, statement, Job.id, window)
 
 
+_PARTS = Prepared(
+    "job_parts",
+    "jobs uuid[], owners uuid[]",
+    """
+SELECT job.id,
+    EXISTS (SELECT FROM holds WHERE holds.job_id = job.id)
+        OR EXISTS (SELECT FROM submissions WHERE submissions.job_id = job.id)
+        OR EXISTS (SELECT FROM steps WHERE steps.job_id = job.id AND short_amount IS NOT NULL) AS cost,
+    EXISTS (SELECT FROM approvals WHERE job_id = job.id AND approvals.state = 'pending') AS approvals,
+    EXISTS (SELECT FROM renditions WHERE renditions.asset_id = job.owner) AS files,
+    EXISTS (SELECT FROM steps WHERE steps.job_id = job.id) AS steps,
+    EXISTS (SELECT FROM submissions WHERE submissions.job_id = job.id) AS submissions
+FROM unnest($jobs, $owners) AS job (id, owner)
+""",
+)
+
+
 def overviews(session: Session, jobs: Sequence[Job]) -> dict[UUID, Overview]:
+    """Look up what hangs on these jobs: first what there is at all, which for most jobs is little."""
     found = {job.id: Overview() for job in jobs}
-    if found:
-        _add_costs(session, found)
-        _add_approvals(session, found)
-        _add_files(session, jobs, found)
-        _add_phases(session, found)
+    if not found:
+        return found
+    owners = [_owner(job) for job in jobs]
+    parts = list(_PARTS.run(session, jobs=[job.id for job in jobs], owners=owners))
+    for part in parts:
+        found[part.id].has_steps, found[part.id].has_submissions = part.steps, part.submissions
+    for add, having in (
+        (_add_costs, [part.id for part in parts if part.cost]),
+        (_add_approvals, [part.id for part in parts if part.approvals]),
+        (_add_phases, [part.id for part in parts if part.steps]),
+    ):
+        if having:
+            add(session, {job_id: found[job_id] for job_id in having})
+    makers = {part.id for part in parts if part.files}
+    if makers:
+        _add_files(session, [job for job in jobs if job.id in makers], found)
     return found
+
+
+def _owner(job: Job) -> UUID | None:
+    """The asset whose files the job makes."""
+    return UUID(job.params["asset_id"]) if job.kind is JobKind.TEXT_REMOVAL else job.film_id
 
 
 def _add_costs(session: Session, found: dict[UUID, Overview]) -> None:
@@ -93,11 +130,9 @@ def _add_approvals(session: Session, found: dict[UUID, Overview]) -> None:
 def _add_files(session: Session, jobs: Sequence[Job], found: dict[UUID, Overview]) -> None:
     owners: dict[UUID, list[UUID]] = {}
     for job in jobs:
-        asset_id = UUID(job.params["asset_id"]) if job.kind is JobKind.TEXT_REMOVAL else job.film_id
-        if asset_id is not None:
-            owners.setdefault(asset_id, []).append(job.id)
-    if not owners:
-        return
+        owner = _owner(job)
+        if owner is not None:
+            owners.setdefault(owner, []).append(job.id)
     rows = session.execute(
         select(Rendition, Blob)
         .join(Blob, Blob.sha256 == Rendition.blob_sha256)

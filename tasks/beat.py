@@ -81,6 +81,16 @@ def advance_idle_jobs() -> None:
         pipeline.advance(job_id)
 
 
+@duty("wake_jobs")
+def wake_jobs(job_ids: list[str]) -> None:
+    """Move the jobs on that somebody said something new about; one that fails is the sweeper's."""
+    for job_id in job_ids:
+        try:
+            pipeline.advance(UUID(job_id))
+        except Exception:
+            log.exception("a job could not be advanced", job=job_id)
+
+
 @duty("reclaim_expired_leases")
 def reclaim_expired_leases() -> None:
     """Give steps of silent workers back to the queue."""

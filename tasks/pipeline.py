@@ -37,6 +37,7 @@ from services.films import film_shots
 from services.plans import Planned, Promise
 from services.shortages import explain_shortage, stopped_by_money
 from services.steps import StepPlan
+from tasks import wakeups
 from tasks.app import app
 
 log = structlog.get_logger()
@@ -191,6 +192,11 @@ def advance(job_id: UUID) -> None:
         _decide(session, job)
         job.progress = progress.measure(session, job)["progress"] or 0.0
         reach("advance.before_commit", str(job_id))
+
+
+def wake(job_id: UUID) -> None:
+    """Have a worker `advance` a job; for a caller whose own client waits. Never waits for the broker."""
+    wakeups.wake(job_id)
 
 
 def after_step(held: Claim, *, left: tuple[int, int] | None, retry_delay: float | None, solo: bool) -> None:

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from app.api import Blueprint
 from app.auth import identity
-from app.job_view import show_job, show_jobs, show_plan
+from app.job_view import show_job, show_jobs, show_new_job, show_plan
 from app.paging import page_reply, window_of
 from app.reply import IDEMPOTENCY_PARAMETER, answer_once, reply
+from app.schemas.base import shared
 from app.schemas.jobs import (
     EventArgs,
     EventsOut,
@@ -25,7 +26,7 @@ from app.schemas.jobs import (
     WaitArgs,
 )
 from app.streams import stream_events, wait_for_change
-from app.wakeups import advance_after, check, plan, remake
+from app.wakeups import advance_after, check, plan, remake, wake_after
 from core.errors import Invalid
 from db.session import reading, transaction
 from db.work import ENDED_JOB, Job
@@ -78,24 +79,28 @@ def show_one_job(args: dict[str, Any], job_id: UUID) -> Response:
     The ETag changes with the job: `wait` together with If-None-Match answers at once when something
     happened since, and 304 when nothing did in the time.
     """
-    caller = identity()
+    workspace_id = identity().workspace_id
+    if args["wait"]:
+        _wait(workspace_id, job_id, args["wait"])
     with reading() as session:
-        job = jobs.get_job(session, caller.workspace_id, job_id)
-        seen, ended = job.event_seq, job.state in ENDED_JOB
-        tags = request.if_none_match
-        behind = bool(tags) and not any(
-            tag.split("-")[0] == str(seen) for tag in tags.as_set(include_weak=True)
-        )
-    if args["wait"] and not ended and not behind:
-        app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's way
-        wait_for_change(app, caller.workspace_id, job_id, seen=seen, seconds=args["wait"])
-    with reading() as session:
-        job = jobs.get_job(session, caller.workspace_id, job_id)
+        job = jobs.get_job(session, workspace_id, job_id)
         shown = show_job(session, job)
         response = reply(JobOut, shown)
     response.set_etag(f"{job_tag(shown)}", weak=True)
     response.make_conditional(request)
     return response
+
+
+def _wait(workspace_id: UUID, job_id: UUID, seconds: float) -> None:
+    """Wait until the job changes, unless it has ended or has changed since the caller's ETag."""
+    with reading() as session:
+        job = jobs.get_job(session, workspace_id, job_id)
+    tags = request.if_none_match.as_set(include_weak=True)
+    behind = bool(tags) and not any(tag.split("-")[0] == str(job.event_seq) for tag in tags)
+    if job.state in ENDED_JOB or behind:
+        return
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's way
+    wait_for_change(app, workspace_id, job_id, seen=job.event_seq, seconds=seconds)
 
 
 def job_tag(shown: dict[str, Any]) -> str:
@@ -215,7 +220,8 @@ def submit(session: Session, data: dict[str, Any]) -> Answer:
         request_id=g.request_id,
     )
     record_activity(session, caller.workspace_id, caller.user_id, "job.submitted", job.id, kind=data["kind"])
-    return _accepted(session, job)
+    wake_after(session, job.id)
+    return _answer(show_new_job(job))
 
 
 def _continue(change: Any, job_id: UUID, action: str) -> Response:
@@ -240,8 +246,12 @@ def _accepted(session: Session, job: Job) -> Answer:
     session.flush()
     session.refresh(job)
     advance_after(session, job.id)
-    body: dict[str, Any] = JobOut().dump(show_job(session, job))
-    return Answer(202, body, f"/api/v1/jobs/{job.id}")
+    return _answer(show_job(session, job))
+
+
+def _answer(shown: dict[str, Any]) -> Answer:
+    body: dict[str, Any] = shared(JobOut).dump(shown)
+    return Answer(202, body, f"/api/v1/jobs/{shown['id']}")
 
 
 def _last_event_id() -> int:

@@ -7,9 +7,9 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from app.paging import PageArgs
-from app.schemas.base import In, Out, currency, micros, page_of
+from app.schemas.base import In, Out, currency, micros, page_of, shared
 from app.schemas.submissions import SubmissionOut
-from core.briefs import FILM_PHASES, GATES, PARAMS, load_params
+from core.briefs import FILM_PHASES, GATES, PARAMS, dump_params
 from db.work import JobKind, JobState
 from services.plans import PlanState
 
@@ -71,8 +71,8 @@ class ByKind(In):
         kind = data.get("kind")
         if not isinstance(kind, str) or kind not in self.variants:
             raise ValidationError({"kind": [f"Must be one of: {', '.join(self.variants)}."]})
-        loaded = self.variants[kind]().load(data)
-        loaded["params"] = load_params(kind, data["params"])
+        loaded: dict[str, Any] = shared(self.variants[kind]).load(data)
+        loaded["params"] = dump_params(kind, loaded["params"])
         return loaded
 
 
