@@ -23,7 +23,6 @@ from services.events import record
 from services.films import create_film, find_project
 from services.steps import list_steps, lock_job, reopen
 
-
 _SUBMIT = Prepared(
     "submit_job",
     "id uuid, workspace uuid, kind text, params jsonb, gates text[], stop_after text, priority int,"
