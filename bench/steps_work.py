@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -82,6 +82,17 @@ def queue_steps(count: int) -> None:
     with app.producer_pool.acquire(block=True) as producer:
         for step_id in _planned[:count]:
             durable.apply_async(kwargs={"step_id": str(step_id), "job": "bench"}, producer=producer)
+
+
+def spread_steps(queues: Sequence[str]) -> None:
+    """Queue all planned steps, the same number to each queue."""
+    with app.producer_pool.acquire(block=True) as producer:
+        for number, step_id in enumerate(_planned):
+            durable.apply_async(
+                kwargs={"step_id": str(step_id), "job": "bench"},
+                queue=queues[number % len(queues)],
+                producer=producer,
+            )
 
 
 def steps_left() -> int:
