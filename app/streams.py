@@ -16,7 +16,7 @@ from flask import Flask, json
 
 from app.schemas.jobs import EventOut
 from core.errors import Retryable
-from db.session import reading
+from db.session import glancing
 from db.work import ENDED_JOB
 from services.events import latest_seq, list_events
 from services.jobs import get_job
@@ -64,7 +64,7 @@ def wait_for_change(app: Flask, workspace_id: UUID, job_id: UUID, *, seen: int, 
     with places.held(workspace_id):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            with reading() as session:
+            with glancing() as session:
                 if latest_seq(session, workspace_id, job_id) > seen:
                     return
             time.sleep(min(app.config["STREAM_POLL_SECONDS"], max(0.0, deadline - time.monotonic())))
@@ -82,7 +82,7 @@ def stream_events(app: Flask, workspace_id: UUID, job_id: UUID, after: int) -> I
         deadline = time.monotonic() + app.config["STREAM_SECONDS"]
         silent_since = time.monotonic()
         while time.monotonic() < deadline:
-            with reading() as session:
+            with glancing() as session:
                 job = get_job(session, workspace_id, job_id)
                 ended = job.state in ENDED_JOB
                 events = list_events(session, workspace_id, job_id, after_seq=after, limit=_BATCH)

@@ -62,7 +62,7 @@ def _sessions() -> sessionmaker[Session]:
 
 
 @lru_cache(maxsize=1)
-def _readers() -> sessionmaker[Session]:
+def _glances() -> sessionmaker[Session]:
     made = sessionmaker(_single_engine(), autoflush=False)
     event.listen(made, "do_orm_execute", _refuse_change)
     event.listen(made, "before_flush", _refuse_flush)
@@ -76,7 +76,7 @@ def reset() -> None:
             made().dispose()
         made.cache_clear()
     _sessions.cache_clear()
-    _readers.cache_clear()
+    _glances.cache_clear()
 
 
 def dispose_after_fork() -> None:
@@ -103,16 +103,27 @@ def transaction() -> Iterator[Session]:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """Open a session that reads; what it loaded can be read on, detached.
-
-    Each statement sees what is committed when it runs, as in any transaction here, so it needs none: no
-    BEGIN and no ROLLBACK is sent. A change would stay, therefore the session refuses to make one.
-    """
-    with _readers()() as session:
+    """Open a session whose work is rolled back; what it loaded can be read on, detached."""
+    with _sessions()() as session:
         try:
             yield session
         finally:
             session.expunge_all()  # a rollback would expire the rows
+            session.rollback()
+
+
+@contextmanager
+def glancing() -> Iterator[Session]:
+    """Open a session for what is read many times a second; what it loaded can be read on, detached.
+
+    Each statement sees what is committed when it runs, as in `reading`, but there is no transaction: no BEGIN
+    and no ROLLBACK is sent, and no cursor can be streamed. A change would stay, so the session refuses it.
+    """
+    with _glances()() as session:
+        try:
+            yield session
+        finally:
+            session.expunge_all()
 
 
 @contextmanager
@@ -129,11 +140,11 @@ def after_commit(session: Session, callback: Callable[[], None]) -> None:
 
 def _refuse_change(asked: Any) -> None:
     if asked.is_insert or asked.is_update or asked.is_delete:
-        raise RuntimeError("reading() changes nothing; use transaction().")
+        raise RuntimeError("glancing() changes nothing; use transaction().")
 
 
 def _refuse_flush(*_: Any) -> None:
-    raise RuntimeError("reading() changes nothing; use transaction().")
+    raise RuntimeError("glancing() changes nothing; use transaction().")
 
 
 def _note_rest(_: Any, record: Any) -> None:

@@ -28,7 +28,7 @@ from app.schemas.jobs import (
 from app.streams import stream_events, wait_for_change
 from app.wakeups import advance_after, check, plan, remake, wake_after
 from core.errors import Invalid
-from db.session import reading, transaction
+from db.session import glancing, reading, transaction
 from db.work import ENDED_JOB, Job
 from services import jobs
 from services.activities import record_activity
@@ -65,7 +65,7 @@ def submit_job_kept(data: dict[str, Any]) -> Response:
 def show_job_list(args: dict[str, Any]) -> Response:
     """List jobs, newest first."""
     window, filters = window_of(args)
-    with reading() as session:
+    with glancing() as session:
         page = list_jobs(session, identity().workspace_id, window, **filters)
         return page_reply(JobItemOut, page, args, show_jobs(session, page.items))
 
@@ -82,7 +82,7 @@ def show_one_job(args: dict[str, Any], job_id: UUID) -> Response:
     workspace_id = identity().workspace_id
     if args["wait"]:
         _wait(workspace_id, job_id, args["wait"])
-    with reading() as session:
+    with glancing() as session:
         job = jobs.get_job(session, workspace_id, job_id)
         shown = show_job(session, job)
         response = reply(JobOut, shown)
@@ -93,7 +93,7 @@ def show_one_job(args: dict[str, Any], job_id: UUID) -> Response:
 
 def _wait(workspace_id: UUID, job_id: UUID, seconds: float) -> None:
     """Wait until the job changes, unless it has ended or has changed since the caller's ETag."""
-    with reading() as session:
+    with glancing() as session:
         job = jobs.get_job(session, workspace_id, job_id)
     tags = request.if_none_match.as_set(include_weak=True)
     behind = bool(tags) and not any(tag.split("-")[0] == str(job.event_seq) for tag in tags)

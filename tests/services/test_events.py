@@ -35,9 +35,8 @@ def test_numbers_have_no_gaps_however_many_write_at_once(house):
     def write(number):
         for _ in range(10):
             if number == 0:  # a transaction that is rolled back gives its number back
-                with transaction() as session:
+                with reading() as session:
                     events.record(session, workspace_id=house.workspace_id, job_id=job_id, kind="never")
-                    session.rollback()
             else:
                 record(house, job_id)
 
