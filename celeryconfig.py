@@ -133,5 +133,6 @@ beat_schedule = {
     "expire-holds": _every("expire_holds", 60.0),
     "expire-approvals": _every("expire_approvals", 60.0),
     "clean-blobs": _every("clean_blobs", 3600.0),
+    "clean-scratch": _every("clean_scratch", 600.0),
     "verify-books": _every("verify_books", 300.0),
 }

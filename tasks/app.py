@@ -34,6 +34,7 @@ app = Celery(
         "tasks.text_removal",
         "tasks.uploads",
         "tasks.beat",
+        "tasks.scratch",
     ],
 )
 app.config_from_object("celeryconfig")
