@@ -111,7 +111,7 @@ def power_cut(scene: Scene, phase: str) -> None:
 @fault("shutdown during a render", *RENDERS)
 def shut_down(scene: Scene, kind: str) -> None:
     """A deployment: the worker is asked to end, and a new one starts."""
-    scene.job_with(kind)
+    scene.job_with(kind, bought=False)
     scene.step_running(kind)
     scene.ground.shut_down("worker-media")
     scene.struck = True
@@ -245,20 +245,17 @@ def duplicate(scene: Scene, phase: str) -> None:
     scene.phase_reached(phase)
     kept: list[tuple[str, bytes]] = []
     with scene.ground.broker() as broker:
-        for _ in range(3):
-            scene.ground.signal_group("worker-media", signal.SIGSTOP)
-            scene.ground.signal_group("worker-io", signal.SIGSTOP)
-            scene.pause(0.05, 0.3)
-            waiting = [(q, m) for q in QUEUES for m in broker.lrange(f"callsheet:{q}", 0, -1)]
-            kept += waiting
+        for stopped in ("worker-media", "worker-io") * 3:
+            scene.ground.signal_group(stopped, signal.SIGSTOP)
+            scene.pause(0.1, 0.6)  # the other one goes on, and sends
+            kept += [(q, m) for q in QUEUES for m in broker.lrange(f"callsheet:{q}", 0, -1)]
             again = [scene.rng.choice(kept) for _ in range(min(40, 3 * len(kept)))]
             for queue, message in again:
                 push = scene.rng.choice((broker.lpush, broker.rpush))
                 push(f"callsheet:{queue}", message)
             scene.struck |= bool(again)
-            scene.ground.signal_group("worker-media", signal.SIGCONT)
-            scene.ground.signal_group("worker-io", signal.SIGCONT)
-            scene.pause(0.1, 0.6)
+            scene.ground.signal_group(stopped, signal.SIGCONT)
+            scene.pause(0.0, 0.3)
 
 
 @fault("every step is sent at once", *PHASES)
@@ -493,9 +490,11 @@ def cancel(scene: Scene, point: str) -> None:
 
 @fault("ffmpeg is killed", *RENDERS, may_fail=("ffmpeg", "bug", "failed"))
 def kill_ffmpeg(scene: Scene, kind: str) -> None:
-    scene.job_with(kind)
+    scene.job_with(kind, bought=False)
     scene.step_running(kind)
-    for process in scene.ground.ffmpegs():
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-            scene.struck = True
+    until = time.monotonic() + 3
+    while not scene.struck and time.monotonic() < until:
+        for process in scene.ground.ffmpegs():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                scene.struck = True

@@ -124,14 +124,14 @@ class Scene:
         word = self.rng.choice(("rocket", "coffee", "cat", "moon"))
         return self.submit("scrape", {"words": [word], "sources": ["samples"], "keep": 1})
 
-    def job_with(self, kind: str) -> UUID:
+    def job_with(self, kind: str, *, bought: bool | None = None) -> UUID:
         """Ask for the cheapest job that has a step of this kind; some films go on after its phase."""
         if kind in SCRAPE:
             return self.scrape()
         stop = PHASE_OF.get(kind)
         if stop == "deliver" or self.rng.random() < 0.4:
-            return self.film()
-        return self.film(stop_after=stop)
+            return self.film(bought=bought)
+        return self.film(bought=bought, stop_after=stop)
 
     # -- watching ---------------------------------------------------------------------------------
 
