@@ -130,6 +130,7 @@ beat_schedule = {
     "poll-submissions": _every("poll_submissions", min(_settings.poll_seconds, 2.0)),
     "mend-submissions": _every("mend_submissions", min(_settings.sweep_seconds, 2.0)),
     "recheck-budgets": _every("recheck_budgets", _settings.sweep_seconds),
+    "run-due-schedules": _every("run_due_schedules", 5.0),
     "expire-holds": _every("expire_holds", 60.0),
     "expire-approvals": _every("expire_approvals", 60.0),
     "clean-blobs": _every("clean_blobs", 3600.0),

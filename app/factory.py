@@ -20,6 +20,7 @@ MAX_JSON_BYTES = 4 * 1024 * 1024  # a brief of 1 MB must still be read, so that 
 RESOURCES = (
     "jobs",
     "quotes",
+    "schedules",
     "approvals",
     "projects",
     "films",

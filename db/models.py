@@ -1,8 +1,8 @@
 """Every table: importing this fills the metadata that migrations compare with."""
 
-from db import assets, identity, money, review, submissions, work
+from db import assets, identity, money, review, schedules, submissions, work
 from db.base import Base
 
-__all__ = ["assets", "identity", "metadata", "money", "review", "submissions", "work"]
+__all__ = ["assets", "identity", "metadata", "money", "review", "schedules", "submissions", "work"]
 
 metadata = Base.metadata

@@ -64,26 +64,12 @@ def submit_job(
     workspace, Invalid for gates or phases that the kind does not have.
     """
     job_kind = JobKind(kind)
-    if job_kind is not JobKind.FILM and (gates or stop_after):
-        raise Invalid(
-            "Only films have gates and phases to stop after.", field="gates" if gates else "stop_after"
-        )
-    if bad := [gate for gate in gates if gate not in GATES]:
-        raise Invalid(f"Unknown gate {bad[0]!r}; allowed: {', '.join(GATES)}.", field="gates")
-    if stop_after is not None and stop_after not in FILM_PHASES:
-        raise Invalid(f"Unknown phase {stop_after!r}; allowed: {', '.join(FILM_PHASES)}.", field="stop_after")
-    if project_id is not None:
-        find_project(session, workspace_id, project_id)
+    check_job(session, workspace_id, kind, params, project_id, gates, stop_after)
     film_id = None
     if job_kind is JobKind.FILM:
         film_id = create_film(
             session, workspace_id=workspace_id, user_id=user_id, project_id=project_id, params=params
         )
-    if job_kind is JobKind.TEXT_REMOVAL:
-        _find_asset(session, workspace_id, UUID(params["asset_id"]), AssetKind.CLIP)
-    music = params.get("music") or {"from": "none"}
-    if music["from"] == "asset":
-        _find_asset(session, workspace_id, _uuid(music["id"], "params.music.id"), AssetKind.AUDIO)
     row = _SUBMIT.run(
         session,
         id=new_id(),
@@ -112,6 +98,33 @@ def submit_job(
             )
         )
     return job
+
+
+def check_job(
+    session: Session,
+    workspace_id: UUID,
+    kind: str,
+    params: dict[str, Any],
+    project_id: UUID | None,
+    gates: Sequence[str],
+    stop_after: str | None,
+) -> None:
+    """Refuse what `submit_job` would refuse, and write nothing."""
+    if kind != JobKind.FILM and (gates or stop_after):
+        raise Invalid(
+            "Only films have gates and phases to stop after.", field="gates" if gates else "stop_after"
+        )
+    if bad := [gate for gate in gates if gate not in GATES]:
+        raise Invalid(f"Unknown gate {bad[0]!r}; allowed: {', '.join(GATES)}.", field="gates")
+    if stop_after is not None and stop_after not in FILM_PHASES:
+        raise Invalid(f"Unknown phase {stop_after!r}; allowed: {', '.join(FILM_PHASES)}.", field="stop_after")
+    if project_id is not None:
+        find_project(session, workspace_id, project_id)
+    if kind == JobKind.TEXT_REMOVAL:
+        _find_asset(session, workspace_id, UUID(params["asset_id"]), AssetKind.CLIP)
+    music = params.get("music") or {"from": "none"}
+    if music["from"] == "asset":
+        _find_asset(session, workspace_id, _uuid(music["id"], "params.music.id"), AssetKind.AUDIO)
 
 
 _GET = select(Job).where(

@@ -35,6 +35,7 @@ app = Celery(
         "tasks.uploads",
         "tasks.beat",
         "tasks.scratch",
+        "tasks.schedules",
     ],
 )
 app.config_from_object("celeryconfig")

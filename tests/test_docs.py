@@ -210,6 +210,7 @@ def _enums() -> list[type[StrEnum]]:
             "db.money",
             "db.review",
             "db.submissions",
+            "db.schedules",
             "db.work",
             "core.licences",
         )

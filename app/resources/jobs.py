@@ -228,21 +228,22 @@ def _continue(change: Any, job_id: UUID, action: str) -> Response:
     def work(session: Session) -> Answer:
         job = change(session, identity().workspace_id, job_id)
         record_activity(session, identity().workspace_id, identity().user_id, action, job.id)
-        return _accepted(session, job)
+        return accepted(session, job)
 
     return answer_once(work, body=None)
 
 
 def _changed(session: Session, job: Job, action: str) -> Response:
     record_activity(session, identity().workspace_id, identity().user_id, action, job.id)
-    answer = _accepted(session, job)
+    answer = accepted(session, job)
     response = jsonify(answer.body)
     response.status_code = answer.status
     response.headers["Location"] = answer.location or ""
     return response
 
 
-def _accepted(session: Session, job: Job) -> Answer:
+def accepted(session: Session, job: Job) -> Answer:
+    """Answer 202 with the job as it is, and have it moved on once this is committed."""
     session.flush()
     session.refresh(job)
     advance_after(session, job.id)

@@ -1,4 +1,4 @@
-"""Create everything: identity, assets, work, review, money.
+"""Create everything: identity, assets, work, review, money, schedules.
 
 Why: the first shape of the house. It runs on an empty database, so no running code is disturbed.
 """
@@ -1379,6 +1379,131 @@ def upgrade() -> None:
         postgresql_where=sa.text("vendor_id IS NOT NULL"),
     )
     # Tables that point at each other get these once both exist.
+    op.create_table(
+        "schedules",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("name", sa.String(length=300), nullable=False),
+        sa.Column("cron", sa.String(length=100), nullable=False),
+        sa.Column("time_zone", sa.String(length=64), nullable=False),
+        sa.Column(
+            "catch_up",
+            sa.Enum("skip", "once", name="catch_up", native_enum=False, create_constraint=True, length=32),
+            nullable=False,
+        ),
+        sa.Column("paused", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "film",
+                "text_removal",
+                "scrape",
+                name="kind",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("params", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("gates", postgresql.ARRAY(sa.String(length=32)), nullable=False),
+        sa.Column("stop_after", sa.String(length=32), nullable=True),
+        sa.Column("budget", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("project_id", sa.UUID(), nullable=True),
+        sa.Column("created_by", sa.UUID(), nullable=True),
+        sa.Column("revision", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("next_run_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_run_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_job_id", sa.UUID(), nullable=True),
+        sa.Column(
+            "last_outcome",
+            sa.Enum(
+                "submitted",
+                "missed",
+                "refused",
+                name="last_outcome",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=True,
+        ),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "NOT (paused AND next_run_at IS NOT NULL)", name=op.f("ck_schedules_nothing_due_while_paused")
+        ),
+        sa.ForeignKeyConstraint(
+            ["created_by"], ["users.id"], name=op.f("fk_schedules_created_by"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["last_job_id"], ["jobs.id"], name=op.f("fk_schedules_last_job_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_schedules_project_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"], ["workspaces.id"], name=op.f("fk_schedules_workspace_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
+    )
+    op.create_index(
+        "ix_schedules_due",
+        "schedules",
+        ["next_run_at"],
+        unique=False,
+        postgresql_where=sa.text("next_run_at IS NOT NULL"),
+    )
+    op.create_index(op.f("ix_schedules_workspace_id_id"), "schedules", ["workspace_id", "id"], unique=False)
+    op.create_table(
+        "schedule_runs",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("schedule_id", sa.UUID(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "outcome",
+            sa.Enum(
+                "submitted",
+                "missed",
+                "refused",
+                name="outcome",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("job_id", sa.UUID(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "job_id IS NULL OR outcome = 'submitted'", name=op.f("ck_schedule_runs_job_when_submitted")
+        ),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["jobs.id"], name=op.f("fk_schedule_runs_job_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["schedule_id"],
+            ["schedules.id"],
+            name=op.f("fk_schedule_runs_schedule_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"],
+            ["workspaces.id"],
+            name=op.f("fk_schedule_runs_workspace_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedule_runs")),
+        sa.UniqueConstraint("schedule_id", "due_at", name=op.f("uq_schedule_runs_schedule_id_due_at")),
+    )
+    op.create_index(op.f("ix_schedule_runs_job_id"), "schedule_runs", ["job_id"], unique=False)
+    op.create_index(
+        op.f("ix_schedule_runs_schedule_id_id"), "schedule_runs", ["schedule_id", "id"], unique=False
+    )
     op.create_foreign_key(
         "fk_scripts_current_version_id",
         "scripts",
@@ -1407,6 +1532,8 @@ def downgrade() -> None:
     op.drop_constraint("fk_scripts_current_version_id", "scripts", type_="foreignkey")
     op.drop_constraint("fk_films_master_rendition_id", "films", type_="foreignkey")
     op.drop_constraint("fk_shots_selected_take_id", "shots", type_="foreignkey")
+    op.drop_table("schedule_runs")
+    op.drop_table("schedules")
     op.drop_index(
         "uq_submissions_vendor_id",
         table_name="submissions",

@@ -19,9 +19,10 @@ from db.assets import (
     TakeOrigin,
 )
 from db.review import Gate
+from db.schedules import CatchUp
 from db.session import transaction
 from db.submissions import Submission, SubmissionState
-from services import approvals, films, jobs, uploads
+from services import approvals, films, jobs, schedules, uploads
 from services.accounts import create_key
 from services.renditions import StoredFile, add_rendition, keep_blob
 
@@ -116,6 +117,12 @@ def seed_house(house) -> dict[str, UUID | int | str]:
             size=None,
             rights={},
         )
+        template = {"kind": "film", "params": load_params("film", {"script": TEXT}), "project_id": None}
+        daily = {"name": "Daily", "cron": "0 6 * * *", "time_zone": "Europe/Berlin", "catch_up": CatchUp.SKIP}
+        daily |= {"paused": False, "job": template | {"budget": None, "priority": 0}}
+        schedule = schedules.create_schedule(
+            session, house.workspace_id, house.user_id, daily, lambda *_: None
+        )
         key, _ = create_key(session, house.workspace_id, house.user_id, name="seeded", scopes=["read"])
         assert isinstance(take, Take)
         return {
@@ -132,6 +139,7 @@ def seed_house(house) -> dict[str, UUID | int | str]:
             "collection_id": collection.id,
             "rendition_id": rendition.id,
             "upload_id": upload.id,
+            "schedule_id": schedule.id,
             "key_id": key.id,
             "key": stored.key,
             "name": "docs.js",
