@@ -86,6 +86,7 @@ class Job(Base):
         ),
         Index("ix_jobs_list", "workspace_id", "id", postgresql_where=text("deleted_at IS NULL")),
         Index("ix_jobs_list_state", "workspace_id", "state", "id"),
+        Index("ix_jobs_list_kind", "workspace_id", "kind", "id"),
         Index(
             "ix_jobs_alive",
             "advanced_at",

@@ -857,6 +857,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
+    op.create_index("ix_jobs_list_kind", "jobs", ["workspace_id", "kind", "id"], unique=False)
     op.create_index("ix_jobs_list_state", "jobs", ["workspace_id", "state", "id"], unique=False)
     op.create_index(op.f("ix_jobs_project_id"), "jobs", ["project_id"], unique=False)
     op.create_table(
@@ -1599,6 +1600,7 @@ def downgrade() -> None:
     op.drop_table("shots")
     op.drop_index(op.f("ix_jobs_project_id"), table_name="jobs")
     op.drop_index("ix_jobs_list_state", table_name="jobs")
+    op.drop_index("ix_jobs_list_kind", table_name="jobs")
     op.drop_index("ix_jobs_list", table_name="jobs", postgresql_where=sa.text("deleted_at IS NULL"))
     op.drop_index(op.f("ix_jobs_film_id"), table_name="jobs")
     op.drop_index(
