@@ -96,8 +96,9 @@ def point_at(settings: Settings) -> None:
         return
     # What celeryconfig.py says depends on the broker: read it anew, and forget what was said before.
     said = runpy.run_path(str(ROOT / "celeryconfig.py"))
+    modules = app.conf.include
     app.conf.clear()
-    app.conf.update({name: value for name, value in said.items() if name in app.conf})
+    app.conf.update({name: value for name, value in said.items() if name in app.conf}, include=modules)
     assert (app.conf.broker_url, app.conf.result_backend) == wanted
     app.__dict__.pop("amqp", None)
     kombu.pools.reset()
