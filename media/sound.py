@@ -29,6 +29,8 @@ _TRIES = 3
 _AAC_HEADROOM = 0.7  # dB by which AAC may raise a peak
 _LAYOUT = f"aresample={RATE},aformat=sample_fmts=fltp:channel_layouts=stereo"
 _DUCK = "sidechaincompress=threshold=0.025:ratio=6:attack=30:release=450:knee=4:makeup=1:link=maximum"
+# The compressor drops what it holds of one input when the other has ended: let that be silence, not music.
+_TAIL = "apad=pad_dur=3"
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def mix(
             mixed,
             speech_level=speech_level,
             bed_level=bed_level,
+            duration=duration,
             music_gain_db=music_gain_db,
             duck=duck,
             limit=limit,
@@ -140,6 +143,7 @@ def _blend(
     *,
     speech_level: Loudness,
     bed_level: Loudness | None,
+    duration: float,
     music_gain_db: float,
     duck: bool,
     limit: float,
@@ -154,8 +158,8 @@ def _blend(
     played = f"volume={_gain(bed_level, MUSIC_LUFS) + music_gain_db:.2f}dB"
     if duck and not speech_level.silent:
         graph = (
-            f"[0:a]{said},asplit[s][key];[1:a]{played}[b];[b][key]{_DUCK}[low];"
-            "[s][low]amix=inputs=2:normalize=0:duration=first[m]"
+            f"[0:a]{said},asplit[s][k];[k]{_TAIL}[key];[1:a]{played},{_TAIL}[b];"
+            f"[b][key]{_DUCK},{_exact(duration)}[low];[s][low]amix=inputs=2:normalize=0:duration=first[m]"
         )
     else:
         graph = f"[0:a]{said}[s];[1:a]{played}[b];[s][b]amix=inputs=2:normalize=0:duration=first[m]"

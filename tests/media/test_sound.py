@@ -67,6 +67,18 @@ def test_music_gives_way_to_speech(made: Path, speech: Path, tmp_path: Path) -> 
     assert level(6.5, 7.0) - level(1.8, 2.8) > -3 - 6  # and comes back
 
 
+def test_a_mix_with_music_under_speech_is_the_same_bytes_every_time(
+    speech: Path, music: Path, tmp_path: Path
+) -> None:
+    """ffmpeg reads its inputs in threads; which of them ends first must not cut the other's tail."""
+    made = set()
+    for number in range(10):
+        out = tmp_path / f"{number}.wav"
+        mix([(speech, 0.5)], music, out, duration=6.0)
+        made.add(out.read_bytes())
+    assert len(made) == 1
+
+
 def test_silence_stays_silence_and_music_alone_is_levelled(music: Path, tmp_path: Path) -> None:
     assert mix([], None, tmp_path / "a.m4a", duration=2).silent
     assert mix([], music, tmp_path / "b.wav", duration=12).integrated == pytest.approx(-14, abs=0.7)
