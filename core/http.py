@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urljoin
 
 import requests
@@ -93,20 +93,30 @@ class HttpClient:
         *,
         json_body: Any = None,
         form: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        files: Mapping[str, tuple[str, bytes, str]] | None = None,
         headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
         safe: bool = False,
         expect: Collection[int] = (),
         read_timeout: float | None = None,
+        method: Literal["POST", "PUT", "DELETE"] = "POST",
     ) -> Answer:
-        """Write to `url`, once.
+        """Write to `url`, once; `body` goes out as it is, `files` are (name, bytes, mime) beside a `form`.
 
         `safe` says that repeating it costs nothing (a token, a local model): then it fails and retries
         like a read. Otherwise an unknown outcome raises Unconfirmed. Redirects are never followed.
         """
 
         def once() -> Answer:
+            sent = {
+                "params": params,
+                "json": json_body,
+                "data": form if body is None else body,
+                "files": files,
+            }
             with self._open(
-                "POST", url, json_body=json_body, form=form, headers=headers, safe=safe, silence=read_timeout
+                method, url, headers=headers, safe=safe, silence=read_timeout, **sent
             ) as response:
                 answer = read_answer(response, write=not safe)
             raise_for(answer, expect, write=not safe)
@@ -177,10 +187,9 @@ class HttpClient:
         *,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        json_body: Any = None,
-        form: Mapping[str, str] | None = None,
         safe: bool = False,
         silence: float | None = None,
+        **sent: Any,
     ) -> Iterator[requests.Response]:
         # A write gets a fresh connection: on a kept-alive one that the server has just closed, nobody
         # could tell "never sent" from "sent and lost".
@@ -197,11 +206,10 @@ class HttpClient:
                         url,
                         params=params,
                         headers=sent_headers,
-                        json=json_body,
-                        data=form,
                         stream=True,
                         allow_redirects=False,
                         timeout=(self._timeout[0], silence or self._timeout[1]),
+                        **sent,
                     )
                 with contextlib.closing(response):
                     if method != "GET" or response.status_code not in (301, 302, 303, 307, 308):
@@ -218,7 +226,7 @@ class HttpClient:
                 session.close()
 
     def _retrying(self, once: Callable[[], T]) -> T:
-        backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=8, jitter=0.5)
+        backoff = tenacity.wait_exponential_jitter(0.5, 8, jitter=0.5)
 
         def wait(state: tenacity.RetryCallState) -> float:
             exc = state.outcome.exception() if state.outcome else None

@@ -16,6 +16,32 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 ROOT = Path(__file__).resolve().parent.parent
 
 
+class VendorSettings(BaseSettings):
+    """What an installation says about one vendor, in variables that begin with its slug: `KLING_API_KEY`.
+
+    Every vendor has these names and reads those it needs; its fact sheet says which.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+    """The second half of a key pair, where a vendor signs requests."""
+    webhook_secret: SecretStr | None = None
+    url: str | None = None
+    """Another address than the vendor's own: a relay, a region, a server of one's own, the simulator."""
+    model: str | None = None
+    voice: str | None = None
+    region: str | None = None
+    project: str | None = None
+    recipient: str | None = None
+    """Where notifications go: a channel, a chat."""
+
+    @classmethod
+    def of(cls, slug: str) -> VendorSettings:
+        return cls(_env_prefix=f"{slug.upper()}_", _env_file=ROOT / ".env")
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=ROOT / ".env", extra="ignore", frozen=True)
 
@@ -101,11 +127,6 @@ class Settings(BaseSettings):
     openai_compatible_model: str | None = Field(None, description="Model name at that server.")
     openai_compatible_key: SecretStr | None = Field(None, description="Bearer key for that server.")
 
-    # -- video vendors ------------------------------------------------------------------------
-    kling_api_key: SecretStr | None = Field(None, description="API key of Kling's new standard API.")
-    kling_url: str = Field("https://api-singapore.klingai.com", description="Kling's host.")
-    kling_model: str = Field("kling-3.0", description="Kling's model; `providers/kling.toml` lists them.")
-
     # -- money --------------------------------------------------------------------------------
     money_mode: Literal["off", "shadow", "enforce"] = Field(
         "enforce",
@@ -138,6 +159,10 @@ class Settings(BaseSettings):
         "",
         description="Comma list of host:port the SSRF guard lets through (a local Ollama, the simulator).",
     )
+
+    def vendor(self, slug: str) -> VendorSettings:
+        """What the environment says about one vendor."""
+        return VendorSettings.of(slug)
 
 
 @lru_cache(maxsize=1)

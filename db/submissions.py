@@ -86,6 +86,8 @@ class Submission(Base):
         choice(SubmissionState, "state"), default=SubmissionState.INTENDED
     )
     vendor_id: Mapped[str | None] = mapped_column(String(300))
+    receipt: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """What its adapter wants back with every question: addresses the vendor named when it accepted."""
     sends: Mapped[int] = mapped_column(default=0)
     """How often it went out on the wire; more than once only when it was certainly not accepted before."""
     sent_at: Mapped[datetime | None]

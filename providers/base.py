@@ -1,8 +1,12 @@
 """What every provider adapter takes and gives.
 
-Three kinds: `script` writes a film's words, `speech` reads them aloud, `video` makes a take. An adapter is
-a class with a `slug` and a `kind`, constructed with a `Context` and named `ADAPTER` in its module. It does
-not sleep, retry or read the environment, and raises only `core.errors`.
+Kinds: `script` writes a film's words, `speech` reads them aloud, `video` makes a take, `text_removal` cleans
+one, `moderation` judges what is made, `notification` tells people. An adapter is a class with a `slug` and a
+`kind`, constructed with a `Context` and named `ADAPTER` in its module. It does not sleep, retry or read the
+environment, and raises only `core.errors`.
+
+What a vendor makes in its own time (`video`, `text_removal`) is a `RemoteProvider`: asked for once, polled,
+fetched. `Vendor` has the answers of one that can do nothing beyond that.
 """
 
 from __future__ import annotations
@@ -11,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
+from core.errors import Rejected
 from core.http import HttpClient
 from core.scripts import Script
-from core.settings import Settings
+from core.settings import Settings, VendorSettings
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,10 @@ class Context:
     """Which of a vendor's models to ask; None = the one that the settings name."""
     endpoint: str | None = None
     """Where an open submission was sent; None = where the settings say."""
+    own: VendorSettings | None = None
+    """What is said about the vendor; None = what the environment says."""
+    callback_url: str | None = None
+    """Where a vendor may tell us of news; None = it cannot reach us, and is polled."""
 
 
 # -- script ---------------------------------------------------------------------------------------
@@ -177,20 +186,171 @@ class SpeechProvider(Protocol):
         """Write a mono WAV to `out`; raises Invalid for an unknown voice, naming some that exist."""
 
 
-# -- video ----------------------------------------------------------------------------------------
+# -- what a vendor makes in its own time ------------------------------------------------------------
 
 
-class VideoState(StrEnum):
+class AnswerState(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
 
 @dataclass(frozen=True)
+class Submitted:
+    """`receipt` is what the adapter wants back with every question about it: addresses, never secrets."""
+
+    vendor_id: str
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Handle:
+    """One submission a vendor has, as it was frozen when it was accepted."""
+
+    vendor_id: str
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a vendor says about one submission. An unknown vendor status is `running`; `raw` is kept.
+
+    `cost` is what the vendor charged, in the quote's currency; None where it does not say. `code` says why
+    it failed: `moderated`, `cancelled`, or `vendor_failed`.
+    """
+
+    vendor_id: str
+    state: AnswerState
+    error: str | None = None
+    raw: Any = None
+    progress: float | None = None
+    cost: int | None = None
+    code: str = "vendor_failed"
+
+
+@dataclass(frozen=True)
+class Callback:
+    """A vendor's news, its signature checked. `event_id` is its own: one that was seen before is a replay.
+
+    `answers` is what it says; `ask` names submissions it only points at, to be polled at once.
+    """
+
+    event_id: str
+    answers: tuple[Answer, ...] = ()
+    ask: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a vendor takes from one account, over all our processes; 0 = it tells no limit."""
+
+    per_minute: int = 0
+    """Calls of any sort."""
+    at_once: int = 0
+    """Submissions in its hands."""
+    poll_seconds: float = 2.0
+    """Shortest time between two questions about the same one."""
+
+
+RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
+
+
+class RemoteProvider(Protocol[RequestT_contra]):
+    slug: ClassVar[str]
+    local: ClassVar[bool]
+    models: ClassVar[tuple[str, ...]]
+    batch: ClassVar[int]
+    """How many submissions one call of `poll` may name."""
+    can_look_up: ClassVar[bool]
+    """Whether the vendor finds a submission by our token, so that an unknown outcome becomes known."""
+    limits: ClassVar[Limits]
+    model: str
+    endpoint: str
+
+    def __init__(self, context: Context) -> None: ...
+
+    @classmethod
+    def enabled(cls, settings: Settings) -> str | None:
+        """Return None when usable, else the reason in a sentence that names the setting to change."""
+
+    def quote(self, request: RequestT_contra) -> Quote:
+        """Price it; raises Rejected when the vendor cannot make it, saying what it can."""
+
+    def submit(self, request: RequestT_contra, client_token: str) -> Submitted:
+        """Send once. `client_token` is ours, the same for the same submission, for vendors that know such.
+
+        Retryable: certainly not accepted, may be sent again. Unconfirmed: nobody knows.
+        """
+
+    def poll(self, handles: Sequence[Handle]) -> list[Answer]:
+        """Ask once for up to `batch`, in their order; one the vendor does not list is no exception."""
+
+    def lookup(self, client_token: str) -> Answer | None:
+        """Find a submission by our token; None = the vendor has none at this moment."""
+
+    def fetch(self, answer: Answer, out: Path) -> None:
+        """Copy what was made to `out`, whole or not at all.
+
+        Retryable: it may be there later, or behind a fresh answer. Permanent: it is gone.
+        """
+
+    def cancel(self, handle: Handle) -> bool:
+        """Ask to stop; True when it certainly will not be charged or finished."""
+
+    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:
+        """Read a vendor's callback after checking its signature on the raw bytes.
+
+        `now` is in seconds since 1970. Raises Rejected: not signed by the vendor, or too old. Header names
+        come in lower case.
+        """
+
+
+class Vendor:
+    """A vendor across the network that can do no more than it must; adapters say what theirs can."""
+
+    slug: ClassVar[str]
+    local: ClassVar[bool] = False
+    batch: ClassVar[int] = 1
+    can_look_up: ClassVar[bool] = False
+    limits: ClassVar[Limits] = Limits()
+    home: ClassVar[str]
+    """The vendor's own address, used unless the settings name another."""
+
+    def __init__(self, context: Context) -> None:
+        self._http = context.http
+        self._callback_url = context.callback_url
+        self._own = context.own or context.settings.vendor(self.slug)
+        self.endpoint = (context.endpoint or self._own.url or self.home).rstrip("/")
+
+    @classmethod
+    def enabled(cls, settings: Settings) -> str | None:
+        return cls.usable(settings.vendor(cls.slug))
+
+    @classmethod
+    def usable(cls, own: VendorSettings) -> str | None:
+        """As `enabled`, of the vendor's own settings."""
+        return None if own.api_key else f"Set {cls.slug.upper()}_API_KEY."
+
+    def lookup(self, client_token: str) -> Answer | None:  # noqa: ARG002
+        return None
+
+    def cancel(self, handle: Handle) -> bool:  # noqa: ARG002
+        return False
+
+    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:  # noqa: ARG002
+        raise Rejected(f"{self.slug} sends no callbacks: it is polled.")
+
+
+# -- video ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
 class VideoRequest:
     """One take. `start` is where to begin in `clip`, in seconds; `title` is text on a card.
 
-    What is shown: `clip` when given, else `image`, else a card with `title` (or with `prompt`).
+    What is shown: `clip` when given, else `image`, else a card with `title` (or with `prompt`). A vendor
+    that makes film from a picture begins with `image`.
     """
 
     purpose: str
@@ -207,65 +367,27 @@ class VideoRequest:
     start: float = 0.0
 
 
-@dataclass(frozen=True)
-class Submitted:
-    vendor_id: str
-    raw: Any = None
+class VideoProvider(RemoteProvider[VideoRequest], Protocol):
+    kind: ClassVar[Literal["video"]]
+
+
+# -- text removal -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a vendor says about one submission. An unknown vendor status is `running`; `raw` is kept.
+class RemovalRequest:
+    """Clean one clip. `url` is where a vendor reads it: ours, signed, expiring. Times in seconds.
 
-    `cost` is what the vendor charged, in the quote's currency; None where it does not say.
+    `regions` are boxes (x, y, width, height) in shares of the frame; none = wherever there is text.
     """
 
-    vendor_id: str
-    state: VideoState
-    error: str | None = None
-    raw: Any = None
-    progress: float | None = None
-    cost: int | None = None
+    url: str
+    width: int
+    height: int
+    duration: float
+    language: str = "all"
+    regions: tuple[tuple[float, float, float, float], ...] = ()
 
 
-class VideoProvider(Protocol):
-    slug: ClassVar[str]
-    kind: ClassVar[Literal["video"]]
-    local: ClassVar[bool]
-    models: ClassVar[tuple[str, ...]]
-    batch: ClassVar[int]
-    """How many ids one call of `poll` may name."""
-    can_look_up: ClassVar[bool]
-    """Whether the vendor finds a submission by our token, so that an unknown outcome becomes known."""
-    model: str
-    endpoint: str
-
-    def __init__(self, context: Context) -> None: ...
-
-    @classmethod
-    def enabled(cls, settings: Settings) -> str | None:
-        """Return None when usable, else the reason in a sentence that names the setting to change."""
-
-    def quote(self, request: VideoRequest) -> Quote:
-        """Price a take; raises Rejected when the vendor cannot make it, saying what it can."""
-
-    def submit(self, request: VideoRequest, client_token: str) -> Submitted:
-        """Send once. `client_token` is ours, the same for the same submission, for vendors that know such.
-
-        Retryable: certainly not accepted, may be sent again. Unconfirmed: nobody knows.
-        """
-
-    def poll(self, vendor_ids: Sequence[str]) -> list[Answer]:
-        """Ask once for up to `batch` ids, in their order; one the vendor does not list is no exception."""
-
-    def lookup(self, client_token: str) -> Answer | None:
-        """Find a submission by our token; None = the vendor has none at this moment."""
-
-    def fetch(self, answer: Answer, out: Path) -> None:
-        """Copy the finished take to `out`, whole or not at all."""
-
-    def cancel(self, vendor_id: str) -> bool:
-        """Ask to stop; True when it certainly will not be charged or finished."""
-
-    def parse_callback(self, headers: Mapping[str, str], body: bytes) -> list[Answer]:
-        """Read a vendor's callback after checking its signature on the raw bytes; raises Rejected."""
+class TextRemover(RemoteProvider[RemovalRequest], Protocol):
+    kind: ClassVar[Literal["text_removal"]]

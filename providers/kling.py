@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -35,15 +35,25 @@ from core.errors import (
     Unconfirmed,
 )
 from core.redact import redact
-from core.settings import Settings
-from providers.base import Answer, Context, Quote, Submitted, VideoRequest, VideoState
+from core.settings import VendorSettings
+from providers.base import (
+    Answer,
+    AnswerState,
+    Context,
+    Handle,
+    Limits,
+    Quote,
+    Submitted,
+    Vendor,
+    VideoRequest,
+)
 
 _STATES = {
-    "submitted": VideoState.RUNNING,
-    "processing": VideoState.RUNNING,
-    "succeeded": VideoState.SUCCEEDED,
-    "succeed": VideoState.SUCCEEDED,  # the older API's word
-    "failed": VideoState.FAILED,
+    "submitted": AnswerState.RUNNING,
+    "processing": AnswerState.RUNNING,
+    "succeeded": AnswerState.SUCCEEDED,
+    "succeed": AnswerState.SUCCEEDED,  # the older API's word
+    "failed": AnswerState.FAILED,
 }
 _STATUSES = tuple(range(400, 600))
 _ACCOUNT = {1000, 1001, 1002, 1003, 1004, 1100, 1101, 1102, 1103, 1304}
@@ -52,6 +62,7 @@ _LATER = {1302, 1303}
 _PROMPT_LIMIT = 3072
 _ASPECTS = {"16:9": 16 / 9, "9:16": 9 / 16, "1:1": 1.0}
 _UNIT = 140_000
+_DEFAULT_MODEL = "kling-3.0"
 _MAX_BYTES = 2 << 30
 _GONE = ("http_403", "http_404", "http_410")
 
@@ -63,29 +74,26 @@ def _table() -> dict[str, dict[str, Any]]:
     return {name: {**facts, "checked_on": table["checked_on"]} for name, facts in models.items()}
 
 
-class Kling:
+class Kling(Vendor):
     slug: ClassVar[str] = "kling"
     kind: ClassVar[Literal["video"]] = "video"
-    local: ClassVar[bool] = False
     models: ClassVar[tuple[str, ...]] = tuple(_table())
     batch: ClassVar[int] = 100
     can_look_up: ClassVar[bool] = True
+    limits: ClassVar[Limits] = Limits(poll_seconds=2.0)
+    home: ClassVar[str] = "https://api-singapore.klingai.com"
 
     def __init__(self, context: Context) -> None:
-        settings = context.settings
-        self._http = context.http
-        self.model = context.model or settings.kling_model
-        self.endpoint = (context.endpoint or settings.kling_url).rstrip("/")
-        key = settings.kling_api_key
+        super().__init__(context)
+        self.model = context.model or self._own.model or _DEFAULT_MODEL
+        key = self._own.api_key
         self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
     @classmethod
-    def enabled(cls, settings: Settings) -> str | None:
-        if settings.kling_api_key is None:
-            return "Set KLING_API_KEY."
-        if settings.kling_model not in cls.models:
+    def usable(cls, own: VendorSettings) -> str | None:
+        if own.model is not None and own.model not in cls.models:
             return f"KLING_MODEL must be one of: {', '.join(cls.models)}."
-        return None
+        return super().usable(own)
 
     def quote(self, request: VideoRequest) -> Quote:
         facts = _facts(self.model)
@@ -118,15 +126,16 @@ class Kling:
             raise _refusal(answer, write=True)
         if not isinstance(data, dict) or not data.get("id"):
             raise Unconfirmed(f"Kling's answer names no task: {answer.excerpt()}")
-        return Submitted(str(data["id"]), data)
+        return Submitted(str(data["id"]))
 
-    def poll(self, vendor_ids: Sequence[str]) -> list[Answer]:
+    def poll(self, handles: Sequence[Handle]) -> list[Answer]:
         """A task that is not listed may be too young to be: it counts as running."""
+        vendor_ids = [handle.vendor_id for handle in handles]
         found = {task["id"]: task for task in self._tasks("task_ids", vendor_ids)}
         return [
             _read(found[vendor_id])
             if vendor_id in found
-            else Answer(vendor_id, VideoState.RUNNING, error="Kling does not list this task.")
+            else Answer(vendor_id, AnswerState.RUNNING, error="Kling does not list this task.")
             for vendor_id in vendor_ids
         ]
 
@@ -147,12 +156,6 @@ class Kling:
             if error.code in _GONE:
                 raise Retryable(f"The result is not there: {error.message}", code="result_missing") from None
             raise
-
-    def cancel(self, vendor_id: str) -> bool:  # noqa: ARG002 - the vendor has no such call
-        return False
-
-    def parse_callback(self, headers: Mapping[str, str], body: bytes) -> list[Answer]:  # noqa: ARG002
-        raise Rejected("Kling's callbacks are not taken: takes are polled.")
 
     def _tasks(self, kind: str, ids: Sequence[str]) -> list[dict[str, Any]]:
         answer = self._http.get(
@@ -229,16 +232,16 @@ def _body(model: str, request: VideoRequest, client_token: str) -> dict[str, Any
 
 
 def _read(task: dict[str, Any]) -> Answer:
-    state = _STATES.get(str(task.get("status")), VideoState.RUNNING)
+    state = _STATES.get(str(task.get("status")), AnswerState.RUNNING)
     message = str(task.get("message") or "").strip()
     return Answer(
         task["id"],
         state,
         error=redact(message)[:500] or "Kling says failed, and not why."
-        if state is VideoState.FAILED
+        if state is AnswerState.FAILED
         else None,
         raw=task,
-        cost=_cost(task) if state is VideoState.SUCCEEDED else None,
+        cost=_cost(task) if state is AnswerState.SUCCEEDED else None,
     )
 
 

@@ -1,7 +1,7 @@
 """Make takes on this machine: a camera moving over a still, a trimmed clip, or a card with words.
 
 Vendor: none. Auth: none. Limits: the cores of this machine. Billing: free.
-There is no queue behind it: `submit` writes the order down in `raw`, the answer is `succeeded` at once
+There is no queue behind it: `submit` writes the order down, the answer is `succeeded` at once
 and `fetch` renders. Answers carry the order, so any process may fetch. The same order and seed give the
 same film.
 """
@@ -19,12 +19,15 @@ from core.settings import Settings
 from providers.base import (
     FREE,
     Answer,
+    AnswerState,
+    Callback,
     Context,
     Craft,
+    Handle,
+    Limits,
     Quote,
     Submitted,
     VideoRequest,
-    VideoState,
 )
 
 MODEL = "camera"
@@ -37,6 +40,7 @@ class Local:
     models: ClassVar[tuple[str, ...]] = (MODEL,)
     batch: ClassVar[int] = 100
     can_look_up: ClassVar[bool] = True
+    limits: ClassVar[Limits] = Limits()
 
     def __init__(self, context: Context) -> None:
         self.model, self.endpoint = MODEL, ""
@@ -56,16 +60,16 @@ class Local:
         self._orders[client_token] = order
         return Submitted(client_token, order)
 
-    def poll(self, vendor_ids: Sequence[str]) -> list[Answer]:
-        return [
-            Answer(vendor_id, VideoState.SUCCEEDED, raw=self._orders[vendor_id], progress=1.0)
-            if vendor_id in self._orders
-            else Answer(vendor_id, VideoState.FAILED, error="Not ordered from this process: submit it again.")
-            for vendor_id in vendor_ids
-        ]
+    def poll(self, handles: Sequence[Handle]) -> list[Answer]:
+        return [self._answer(handle.vendor_id) for handle in handles]
+
+    def _answer(self, token: str) -> Answer:
+        if token not in self._orders:
+            return Answer(token, AnswerState.FAILED, error="Not ordered from this process: submit it again.")
+        return Answer(token, AnswerState.SUCCEEDED, raw=self._orders[token], progress=1.0)
 
     def lookup(self, client_token: str) -> Answer | None:
-        return self.poll([client_token])[0] if client_token in self._orders else None
+        return self._answer(client_token) if client_token in self._orders else None
 
     def fetch(self, answer: Answer, out: Path) -> None:
         """Render the order in `answer.raw` to `out`."""
@@ -95,12 +99,12 @@ class Local:
         finally:
             part.unlink(missing_ok=True)
 
-    def cancel(self, vendor_id: str) -> bool:
+    def cancel(self, handle: Handle) -> bool:
         """Forget the order; nothing was started, so nothing is charged."""
-        self._orders.pop(vendor_id, None)
+        self._orders.pop(handle.vendor_id, None)
         return True
 
-    def parse_callback(self, headers: Mapping[str, str], body: bytes) -> list[Answer]:  # noqa: ARG002
+    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:  # noqa: ARG002
         raise Rejected("The local renderer sends no callbacks.")
 
     def _need_craft(self) -> Craft:

@@ -47,6 +47,7 @@ class Due:
     model: str
     endpoint: str
     vendor_id: str | None
+    receipt: dict[str, Any]
     client_token: str
     certain: bool
     """Sent so long ago that a vendor which does not find it did not accept it."""
@@ -266,6 +267,7 @@ def _claim(
             Submission.model,
             Submission.endpoint,
             Submission.vendor_id,
+            Submission.receipt,
             Submission.client_token,
             (func.now() - Submission.sent_at > func.make_interval(0, 0, 0, 0, 0, 0, patience)),
         )

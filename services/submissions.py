@@ -133,7 +133,9 @@ def take_to_send(session: Session, submission_id: UUID) -> Outgoing | None:
     )
 
 
-def mark_submitted(session: Session, submission_id: UUID, vendor_id: str, *, first_poll: float) -> bool:
+def mark_submitted(
+    session: Session, submission_id: UUID, vendor_id: str, *, receipt: dict[str, Any], first_poll: float
+) -> bool:
     """Write down the vendor's id; locks nothing but this row, so that nothing can stand in the way.
 
     False: the row has this id already, or another one, which a caller must not pass over in silence.
@@ -148,6 +150,7 @@ def mark_submitted(session: Session, submission_id: UUID, vendor_id: str, *, fir
         .values(
             state=SubmissionState.SUBMITTED,
             vendor_id=vendor_id,
+            receipt=receipt,
             submitted_at=func.now(),
             next_poll_at=in_seconds(first_poll),
             error_code=None,

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from simulator.app import FAULTS, MODELS, create_app
-from simulator.kling import FAULTS as KLING_FAULTS
-from simulator.kling import Temper
+from simulator.app import DIALECTS, FAULTS, MODELS, create_app
+from simulator.dialect import FAULTS as TASK_FAULTS
+from simulator.dialect import Temper
 
 
 class _Quiet(WSGIRequestHandler):
@@ -55,9 +55,10 @@ def main(
     click.echo(f"  OLLAMA_URL={base} OLLAMA_MODEL={MODELS[0]}")
     click.echo(f"  OPENAI_COMPATIBLE_URL={base}/v1 OPENAI_COMPATIBLE_MODEL={MODELS[0]}")
     click.echo(f"Models that fail: {', '.join(f'fault-{name}' for name in FAULTS)}.")
-    click.echo('And with this for takes from Kling, in a brief with "providers": ["kling", "local"]:')
-    click.echo(f"  KLING_API_KEY=any KLING_URL={base} ALLOW_PRIVATE_HOSTS=127.0.0.1:{server.server_port}")
-    click.echo(f"Words in a prompt that make it fail: {', '.join(f'fault-{name}' for name in KLING_FAULTS)}.")
+    click.echo('And with one of these for what that vendor makes, as in "providers": ["kling", "local"]:')
+    for slug in DIALECTS.slugs():
+        click.echo(f"  {slug.upper()}_API_KEY=any {slug.upper()}_URL={base}/{slug}")
+    click.echo(f"Words in a prompt that make it fail: {', '.join(f'fault-{name}' for name in TASK_FAULTS)}.")
     click.echo(f"What it charged: {base}/_bill. Ctrl-C ends.", nl=True)
     server.serve_forever()
 

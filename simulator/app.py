@@ -1,5 +1,6 @@
-"""The simulated vendors as one application; Kling's part is in `simulator.kling`.
+"""The simulated vendors as one application: each below its own name, and their common books.
 
+`GET /_bill` is what they charged and how often each door was used, `POST /_faults` orders trouble.
 Language models on the wire: Ollama's `/api/chat` and the OpenAI dialect's `/v1/chat/completions`.
 
 Read from the vendors' public API references in 2026-11. Any key is taken. A model named `fault-<what>`
@@ -12,13 +13,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Blueprint, Flask, Response, jsonify, request
 
-from simulator.kling import FAULTS as KLING_FAULTS
-from simulator.kling import PRICES, Temper, kling
+from core.registry import Registry
+from simulator.books import Books
+from simulator.dialect import FAULTS as TASK_FAULTS
+from simulator.dialect import Postman, Temper
 from simulator.writing import write_answer
 
 MODELS = ("simulated",)
+DIALECTS = Registry("simulator", "DIALECT", field="vendor")
 FAULTS = ("throttled", "down", "missing", "refused", "truncated", "garbage")
 
 
@@ -26,8 +30,14 @@ def create_app(folder: Path | None = None, temper: Temper | None = None) -> Flas
     """`folder` keeps the books, and the films that are delivered; unset, they end with the machine."""
     app = Flask("simulator")
     home = folder or Path(tempfile.mkdtemp(prefix="callsheet-simulator-"))
-    app.register_blueprint(kling(home, temper or Temper()))
+    books, temper, postman = Books(home / "books.sqlite"), temper or Temper(), Postman()
+    for slug, dialect in DIALECTS.all().items():
+        doors = Blueprint(slug, __name__, url_prefix=f"/{slug}")
+        dialect(books, home / "films", temper, postman).routes(doors)
+        app.register_blueprint(doors)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.get("/_bill", endpoint="bill")(lambda: _bill(books))
+    app.post("/_faults", endpoint="order")(lambda: _order(books))
 
     @app.get("/")
     def about() -> Response:
@@ -35,7 +45,8 @@ def create_app(folder: Path | None = None, temper: Temper | None = None) -> Flas
             {
                 "models": list(MODELS),
                 "faults": [f"fault-{name}" for name in FAULTS],
-                "video": {"models": list(PRICES), "faults": [f"fault-{name}" for name in KLING_FAULTS]},
+                "vendors": list(DIALECTS.slugs()),
+                "task_faults": [f"fault-{name}" for name in TASK_FAULTS],
             }
         )
 
@@ -54,6 +65,35 @@ def create_app(folder: Path | None = None, temper: Temper | None = None) -> Flas
     app.post("/api/chat")(_ollama)
     app.post("/v1/chat/completions")(_chat)
     return app
+
+
+def _bill(books: Books) -> Response:
+    """What was charged, task by task, of one vendor (`?vendor=kling`) or of all."""
+    tasks = books.find(request.args.get("vendor"))
+    lines = [
+        {
+            "vendor": task.vendor,
+            "vendor_id": task.vendor_id,
+            "external_id": task.external_id,
+            "model": task.model,
+            "prompt": task.prompt,
+            "status": ("failed" if task.fails else "succeeded") if task.ended else "open",
+            "charged": task.charged,
+        }
+        for task in tasks
+    ]
+    total = sum(task.charged for task in tasks)
+    return jsonify({"total": total, "currency": "USD", "tasks": lines, "calls": books.counts()})
+
+
+def _order(books: Books) -> tuple[Response, int]:
+    body = request.get_json(silent=True)
+    body = body if isinstance(body, dict) else {}
+    wanted = body.get("submit")
+    if not isinstance(wanted, list) or not set(wanted) <= set(TASK_FAULTS):
+        return jsonify({"error": f"submit is a list of: {', '.join(TASK_FAULTS)}"}), 400
+    books.order(wanted, body.get("vendor"))
+    return jsonify({"ordered": wanted}), 200
 
 
 def _ollama() -> tuple[Response, int]:

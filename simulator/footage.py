@@ -13,9 +13,9 @@ _making = threading.Lock()
 FPS = 12
 
 
-def film_of(folder: Path, *, width: int, height: int, seconds: int, mark: str) -> bytes:
+def film_of(folder: Path, *, width: int, height: int, seconds: float, mark: str) -> bytes:
     """A moving test card of the size and length asked for; `mark` makes the bytes of each film its own."""
-    path = folder / f"{width}x{height}-{seconds}s.mp4"
+    path = folder / f"{width}x{height}-{seconds:g}s.mp4"
     with _making:
         if not path.exists():
             _make(path, width, height, seconds)
@@ -23,7 +23,7 @@ def film_of(folder: Path, *, width: int, height: int, seconds: int, mark: str) -
     return path.read_bytes() + struct.pack(">I4s", 8 + len(label), b"free") + label
 
 
-def _make(path: Path, width: int, height: int, seconds: int) -> None:
+def _make(path: Path, width: int, height: int, seconds: float) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.mp4")
     card = f"testsrc2=size={width}x{height}:rate={FPS}:duration={seconds}"

@@ -15,7 +15,7 @@ from core.errors import PipelineError, Retryable
 from core.failpoints import reach
 from core.settings import get_settings
 from db.session import reading, transaction
-from providers.base import Answer, VideoProvider, VideoState
+from providers.base import Answer, AnswerState, Handle, VideoProvider
 from services import polling, submissions
 from services.polling import Due
 from tasks import pipeline
@@ -82,7 +82,7 @@ def _ask_vendor(slug: str, endpoint: str, ends: float) -> None:
         if not batch:
             return
         try:
-            answers = provider.poll([due.vendor_id or "" for due in batch])
+            answers = provider.poll([Handle(due.vendor_id or "", due.receipt, due.model) for due in batch])
         except PipelineError as error:
             _put_off(batch, error)
             return
@@ -98,7 +98,7 @@ def _write_down(batch: Sequence[Due], answers: Sequence[Answer]) -> None:
     running, jobs = [], set()
     for due in batch:
         answer = said.get(due.vendor_id or "")
-        if answer is None or answer.state is VideoState.RUNNING:
+        if answer is None or answer.state is AnswerState.RUNNING:
             running.append(due.id)
         elif (job_id := _end(due, answer)) is not None:
             jobs.add(job_id)
@@ -111,7 +111,7 @@ def _write_down(batch: Sequence[Due], answers: Sequence[Answer]) -> None:
 
 def _end(due: Due, answer: Answer) -> UUID | None:
     with transaction() as session:
-        if answer.state is VideoState.FAILED:
+        if answer.state is AnswerState.FAILED:
             return submissions.mark_failed(
                 session, due.id, code="vendor_failed", message=answer.error or "The vendor could not make it."
             )

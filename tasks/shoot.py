@@ -14,7 +14,7 @@ from db.session import transaction
 from db.submissions import Submission
 from db.work import Job, Step
 from media.craft import Craft
-from providers.base import VideoProvider, VideoRequest, VideoState
+from providers.base import AnswerState, Handle, VideoProvider, VideoRequest
 from scrapers.base import Candidate as Found
 from services import inputs
 from services.films import add_take, chosen_picture, ranked_candidate
@@ -194,8 +194,8 @@ def _make(
 
 def _render(provider: VideoProvider, ask: VideoRequest, token: str, out: Any) -> str:
     submitted = provider.submit(ask, token)
-    answer = provider.poll([submitted.vendor_id])[0]
-    if answer.state is not VideoState.SUCCEEDED:
+    answer = provider.poll([Handle(submitted.vendor_id)])[0]
+    if answer.state is not AnswerState.SUCCEEDED:
         raise Permanent(answer.error or "The take was not made.", code="no_take")
     provider.fetch(answer, out)
     return submitted.vendor_id

@@ -8,7 +8,7 @@ about it, and what is made comes home by `fetch_take`, or by `keep_late_take` wh
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from db.assets import Film, RenditionRole, Shot, TakeOrigin
 from db.session import after_commit, reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Job
-from providers.base import Answer, VideoProvider, VideoRequest, VideoState
+from providers.base import Answer, AnswerState, Handle, VideoProvider, VideoRequest
 from services import inputs, outcomes, submissions
 from services.films import add_take
 from services.renditions import StoredFile, add_rendition
@@ -117,15 +117,19 @@ def send_submission(submission_id: str, job: str = "") -> None:  # noqa: ARG001 
         _not_accepted(sent, error)
         return
     reach("submit.after_http", str(sent.job_id))
-    note_accepted(sent.id, accepted.vendor_id)
+    note_accepted(sent.id, accepted.vendor_id, accepted.receipt)
     reach("submit.after_record", str(sent.job_id))
 
 
-def note_accepted(submission_id: UUID, vendor_id: str) -> None:
+def note_accepted(submission_id: UUID, vendor_id: str, receipt: Mapping[str, Any] | None = None) -> None:
     """Write down the vendor's id before anything else happens."""
     with transaction() as session:
         first = submissions.mark_submitted(
-            session, submission_id, vendor_id, first_poll=2 * get_settings().poll_seconds
+            session,
+            submission_id,
+            vendor_id,
+            receipt=dict(receipt or {}),
+            first_poll=2 * get_settings().poll_seconds,
         )
     with transaction() as session:
         row = session.get_one(Submission, submission_id)
@@ -208,10 +212,10 @@ def _copy(row: Submission, bench: Bench, film: Film, *, again: bool) -> dict[str
     """Copy the vendor's file into the store; whatever is wrong with it, the next copy may be whole."""
     assert row.vendor_id is not None
     provider = open_video(row.provider, model=row.model, endpoint=row.endpoint)
-    answer = Answer(row.vendor_id, VideoState.SUCCEEDED, raw=row.answer)
+    answer = Answer(row.vendor_id, AnswerState.SUCCEEDED, raw=row.answer)
     if again:  # the link may have run out
-        fresh = provider.poll([row.vendor_id])[0]
-        answer = fresh if fresh.state is VideoState.SUCCEEDED else answer
+        fresh = provider.poll([Handle(row.vendor_id, row.receipt, row.model)])[0]
+        answer = fresh if fresh.state is AnswerState.SUCCEEDED else answer
     out = bench.scratch / "take.mp4"
     provider.fetch(answer, out)
     try:

@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 
 from core.settings import ROOT
 from simulator.app import create_app
-from simulator.kling import Temper
+from simulator.dialect import Temper
 
 READY_SECONDS = 30.0
 
@@ -56,8 +56,7 @@ class Vendors:
         """Settings that lead a stack here."""
         return {
             "KLING_API_KEY": "sk-simulated",
-            "KLING_URL": self.url,
-            "ALLOW_PRIVATE_HOSTS": f"127.0.0.1:{self.port}",
+            "KLING_URL": f"{self.url}/kling",
         }
 
     def start(self) -> None:

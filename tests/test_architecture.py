@@ -35,6 +35,7 @@ BENCHES = sorted((ROOT / "bench").rglob("*.py"))
 LONG_FILES = {
     "core/licences.py": "one table of licences and the few functions that read it",
     "db/assets.py": "joined-table inheritance: the kinds of one id space are read together",
+    "providers/base.py": "everything an adapter takes and gives, read as one page",
     "services/claims.py": "one life of a claim; its statements share their parts and are read together",
     "tasks/finish.py": "the five steps of one phase",
     "tasks/step.py": "one mechanism: claim, heartbeat, time limit, judgement, save",

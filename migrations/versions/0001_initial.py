@@ -1308,6 +1308,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("vendor_id", sa.String(length=300), nullable=True),
+        sa.Column("receipt", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("sends", sa.Integer(), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_poll_at", sa.DateTime(timezone=True), nullable=True),

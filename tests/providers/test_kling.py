@@ -9,9 +9,9 @@ import pytest
 
 from core.errors import Misconfigured, Moderated, Permanent, PipelineError, Rejected, Retryable, Unconfirmed
 from core.http import HttpClient
-from core.settings import Settings
+from core.settings import Settings, VendorSettings
 from media.probe import probe
-from providers.base import Answer, Context, VideoRequest, VideoState
+from providers.base import Answer, AnswerState, Context, Handle, VideoRequest
 from providers.kling import Kling
 from tests.loopback import Loopback, Reply
 from tests.simulated import VendorHere
@@ -26,7 +26,9 @@ class Vendor(VendorHere):
     def adapter(self, *, key=KEY, model=None, **client) -> Kling:
         wanted = {"retry_for": 0, "sleep": lambda _: None, "timeout": (5, 60), **client}
         http = HttpClient(allow=[f"127.0.0.1:{self.port}"], **wanted)
-        return Kling(Context(http, Settings(kling_api_key=key, kling_url=self.url), model=model))
+        return Kling(
+            Context(http, Settings(), own=VendorSettings(api_key=key, url=f"{self.url}/kling"), model=model)
+        )
 
 
 @pytest.fixture
@@ -43,8 +45,8 @@ def asking(words: str, **more) -> VideoRequest:
 def test_a_take_is_ordered_polled_and_brought_home_at_the_price_quoted(vendor, tmp_path):
     kling = vendor.adapter()
     sent = kling.submit(ASK, "token-1")
-    [answer] = kling.poll([sent.vendor_id])
-    assert answer.state is VideoState.SUCCEEDED
+    [answer] = kling.poll([Handle(sent.vendor_id)])
+    assert answer.state is AnswerState.SUCCEEDED
     assert answer.cost == kling.quote(ASK).amount == 4 * 84_000 == vendor.bill()["total"]
     kling.fetch(answer, tmp_path / "take.mp4")
     seen = probe(tmp_path / "take.mp4")
@@ -55,10 +57,10 @@ def test_many_takes_are_polled_with_one_call_and_in_the_order_asked(vendor):
     kling = vendor.adapter()
     ids = [kling.submit(ASK, f"token-{n}").vendor_id for n in range(7)]
     wanted = [*reversed(ids), "999"]
-    answers = kling.poll(wanted)
+    answers = kling.poll([Handle(vendor_id) for vendor_id in wanted])
     assert [answer.vendor_id for answer in answers] == wanted
-    assert {a.state for a in answers[:-1]} == {VideoState.SUCCEEDED}
-    assert answers[-1].state is VideoState.RUNNING, "a task that is not listed may be too young"
+    assert {a.state for a in answers[:-1]} == {AnswerState.SUCCEEDED}
+    assert answers[-1].state is AnswerState.RUNNING, "a task that is not listed may be too young"
     assert vendor.bill()["calls"]["polls"] == 1
 
 
@@ -117,7 +119,7 @@ def test_a_key_the_vendor_does_not_know_names_the_setting_and_not_the_key(vendor
         vendor.adapter(key="wrong").submit(ASK, "token-1")
     assert caught.value.code == "kling_1002"
     with pytest.raises(Misconfigured):
-        vendor.adapter(key="wrong").poll(["1"])
+        vendor.adapter(key="wrong").poll([Handle("1")])
 
 
 def test_a_vendor_that_is_not_there_took_nothing(vendor):
@@ -132,9 +134,9 @@ def test_an_unknown_status_means_still_running_and_a_failure_says_why(tmp_path):
     try:
         kling = vendor.adapter()
         odd = kling.submit(asking("fault-odd"), "token-1")
-        [answer] = kling.poll([odd.vendor_id])
+        [answer] = kling.poll([Handle(odd.vendor_id)])
         assert answer.raw["status"] == "reviewing"
-        assert answer.state is VideoState.RUNNING
+        assert answer.state is AnswerState.RUNNING
     finally:
         vendor.close()
 
@@ -142,8 +144,8 @@ def test_an_unknown_status_means_still_running_and_a_failure_says_why(tmp_path):
 def test_a_failed_task_is_told_with_the_vendors_words_and_costs_nothing(vendor):
     kling = vendor.adapter()
     sent = kling.submit(asking("fault-failed"), "token-1")
-    [answer] = kling.poll([sent.vendor_id])
-    assert (answer.state, answer.error) == (VideoState.FAILED, "Failure to pass the risk control system")
+    [answer] = kling.poll([Handle(sent.vendor_id)])
+    assert (answer.state, answer.error) == (AnswerState.FAILED, "Failure to pass the risk control system")
     assert answer.cost is None
     assert vendor.bill()["total"] == 0
 
@@ -151,7 +153,7 @@ def test_a_failed_task_is_told_with_the_vendors_words_and_costs_nothing(vendor):
 @pytest.mark.parametrize("fault", ["missing-once", "truncated-once"])
 def test_a_result_that_cannot_be_had_may_be_had_later_and_no_half_file_is_left(vendor, tmp_path, fault):
     kling = vendor.adapter()
-    [answer] = kling.poll([kling.submit(asking(f"fault-{fault}"), "token-1").vendor_id])
+    [answer] = kling.poll([Handle(kling.submit(asking(f"fault-{fault}"), "token-1").vendor_id)])
     with pytest.raises(Retryable):
         kling.fetch(answer, tmp_path / "take.mp4")
     assert list(tmp_path.glob("*take*")) == []
@@ -161,7 +163,7 @@ def test_a_result_that_cannot_be_had_may_be_had_later_and_no_half_file_is_left(v
 
 def test_a_result_link_that_leads_into_a_private_network_is_not_followed(vendor, tmp_path):
     answer = Answer(
-        "1", VideoState.SUCCEEDED, raw={"outputs": [{"type": "video", "url": "http://127.0.0.1:1/x"}]}
+        "1", AnswerState.SUCCEEDED, raw={"outputs": [{"type": "video", "url": "http://127.0.0.1:1/x"}]}
     )
     with pytest.raises(Permanent) as caught:
         vendor.adapter().fetch(answer, tmp_path / "take.mp4")
@@ -199,19 +201,20 @@ def test_every_model_takes_every_frame_a_film_can_have(vendor, model, size):
 
 
 def test_it_is_off_without_a_key_or_with_a_model_nobody_knows():
-    assert "KLING_API_KEY" in Kling.enabled(Settings())
-    assert "kling-3.0" in Kling.enabled(Settings(kling_api_key="k", kling_model="kling-9"))
-    assert Kling.enabled(Settings(kling_api_key="k")) is None
+    assert "KLING_API_KEY" in Kling.usable(VendorSettings())
+    assert "kling-3.0" in Kling.usable(VendorSettings(api_key="k", model="kling-9"))
+    assert Kling.usable(VendorSettings(api_key="k")) is None
 
 
 def test_an_open_submission_is_asked_about_where_it_was_sent(vendor):
     elsewhere = Context(
         HttpClient(allow=[f"127.0.0.1:{vendor.port}"]),
-        Settings(kling_api_key=KEY, kling_url="https://example.test"),
-        endpoint=vendor.url,
+        Settings(),
+        own=VendorSettings(api_key=KEY, url="https://example.test"),
+        endpoint=f"{vendor.url}/kling",
     )
     sent = vendor.adapter().submit(ASK, "token-1")
-    assert Kling(elsewhere).poll([sent.vendor_id])[0].state is VideoState.SUCCEEDED
+    assert Kling(elsewhere).poll([Handle(sent.vendor_id)])[0].state is AnswerState.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -229,8 +232,8 @@ def test_the_bill_is_read_as_text_or_number_and_never_guessed(billing, cost):
     task = {"id": "1", "status": "succeeded", "billing": billing}
     with Loopback(lambda _: Reply(body=_json({"code": 0, "data": [task]}))) as server:
         http = HttpClient(allow=[server.host])
-        kling = Kling(Context(http, Settings(kling_api_key=KEY, kling_url=server.url)))
-        assert kling.poll(["1"])[0].cost == cost
+        kling = Kling(Context(http, Settings(), own=VendorSettings(api_key=KEY, url=server.url)))
+        assert kling.poll([Handle("1")])[0].cost == cost
 
 
 @pytest.mark.parametrize(
@@ -239,20 +242,20 @@ def test_the_bill_is_read_as_text_or_number_and_never_guessed(billing, cost):
 def test_a_poll_answered_with_rubbish_raises_ours_or_finds_nothing(body):
     with Loopback(lambda _: Reply(body=body)) as server:
         http = HttpClient(allow=[server.host], retry_for=0, sleep=lambda _: None)
-        kling = Kling(Context(http, Settings(kling_api_key=KEY, kling_url=server.url)))
+        kling = Kling(Context(http, Settings(), own=VendorSettings(api_key=KEY, url=server.url)))
         try:
-            answers = kling.poll(["1"])
+            answers = kling.poll([Handle("1")])
         except PipelineError:
             return
-        assert [a.state for a in answers] == [VideoState.RUNNING]
+        assert [a.state for a in answers] == [AnswerState.RUNNING]
 
 
 def test_callbacks_and_cancelling_say_that_they_are_not_to_be_had(vendor):
     kling = vendor.adapter()
     sent = kling.submit(ASK, "token-1")
-    assert kling.cancel(sent.vendor_id) is False
+    assert kling.cancel(Handle(sent.vendor_id)) is False
     with pytest.raises(Rejected, match="polled"):
-        kling.parse_callback({}, b"{}")
+        kling.parse_callback({}, b"{}", 0.0)
 
 
 def test_the_simulated_vendors_books_outlive_it(tmp_path):
@@ -275,7 +278,9 @@ def test_the_simulated_vendor_takes_no_more_than_its_slots(tmp_path):
         with pytest.raises(Retryable):
             kling.submit(ASK, "token-2")
         deadline = time.monotonic() + 10
-        while kling.poll([vendor.bill()["tasks"][0]["vendor_id"]])[0].state is not VideoState.SUCCEEDED:
+        while (
+            kling.poll([Handle(vendor.bill()["tasks"][0]["vendor_id"])])[0].state is not AnswerState.SUCCEEDED
+        ):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert kling.submit(ASK, "token-2").vendor_id

@@ -6,7 +6,7 @@ from PIL import Image
 
 from core.errors import Invalid, Misconfigured, Permanent
 from media.craft import Craft
-from providers.base import Answer, Context, VideoRequest, VideoState
+from providers.base import Answer, AnswerState, Context, Handle, VideoRequest
 from providers.local import ADAPTER
 
 FRAME = {"width": 320, "height": 180, "fps": 25, "frames": 10}
@@ -53,8 +53,8 @@ def picture(tmp_path) -> Path:
 def test_an_order_becomes_what_it_asks_for(local, picture, tmp_path, wish, expected):
     wish = {name: picture if value is True else value for name, value in wish.items()}
     submitted = local.submit(VideoRequest("shot", "a moon", **FRAME, **wish), "token-1")
-    [answer] = local.poll([submitted.vendor_id])
-    assert answer.state is VideoState.SUCCEEDED
+    [answer] = local.poll([Handle(submitted.vendor_id)])
+    assert answer.state is AnswerState.SUCCEEDED
     local.fetch(answer, tmp_path / "take.mp4")
     assert json.loads((tmp_path / "take.mp4").read_text()) == expected
     assert sorted(p.name for p in tmp_path.iterdir()) == ["moon.jpg", "take.mp4"]
@@ -62,11 +62,11 @@ def test_an_order_becomes_what_it_asks_for(local, picture, tmp_path, wish, expec
 
 def test_another_process_can_fetch_by_the_stored_order(local, picture, tmp_path):
     submitted = local.submit(VideoRequest("shot", "a moon", **FRAME, image=picture), "token-1")
-    raw = json.loads(json.dumps(submitted.raw))
+    raw = json.loads(json.dumps(submitted.receipt))
     other = ADAPTER(Context(http=None, settings=None, craft=Ledger()))
-    other.fetch(Answer("token-1", VideoState.SUCCEEDED, raw=raw), tmp_path / "take.mp4")
+    other.fetch(Answer("token-1", AnswerState.SUCCEEDED, raw=raw), tmp_path / "take.mp4")
     assert (tmp_path / "take.mp4").exists()
-    assert other.poll(["token-1"])[0].state is VideoState.FAILED
+    assert other.poll([Handle("token-1")])[0].state is AnswerState.FAILED
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ def test_an_order_that_cannot_be_made_is_refused_with_its_field(local, wish, fie
 def test_a_missing_picture_and_a_foreign_order_are_permanent(local, tmp_path):
     submitted = local.submit(VideoRequest("shot", "", **FRAME, image=tmp_path / "gone.jpg"), "t")
     with pytest.raises(Permanent, match=r"gone\.jpg"):
-        local.fetch(local.poll([submitted.vendor_id])[0], tmp_path / "take.mp4")
+        local.fetch(local.poll([Handle(submitted.vendor_id)])[0], tmp_path / "take.mp4")
     with pytest.raises(Permanent, match="no order"):
-        local.fetch(Answer("t", VideoState.SUCCEEDED, raw={"status": "ok"}), tmp_path / "take.mp4")
+        local.fetch(Answer("t", AnswerState.SUCCEEDED, raw={"status": "ok"}), tmp_path / "take.mp4")
 
 
 def test_without_craft_only_the_rendering_is_refused(tmp_path):
     local = ADAPTER(Context(http=None, settings=None))
     local.submit(VideoRequest("shot", "x", **FRAME), "t")
     with pytest.raises(Misconfigured, match="worker"):
-        local.fetch(local.poll(["t"])[0], tmp_path / "take.mp4")
-    assert local.cancel("t") is True
+        local.fetch(local.poll([Handle("t")])[0], tmp_path / "take.mp4")
+    assert local.cancel(Handle("t")) is True
 
 
 def test_the_real_craft_makes_the_same_film_of_the_same_order(tmp_path):
@@ -106,6 +106,6 @@ def test_the_real_craft_makes_the_same_film_of_the_same_order(tmp_path):
     films = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         local.submit(VideoRequest("shot", "x", **FRAME, image=tmp_path / "grey.png", seed=seed), name)
-        local.fetch(local.poll([name])[0], tmp_path / f"{name}.mp4")
+        local.fetch(local.poll([Handle(name)])[0], tmp_path / f"{name}.mp4")
         films.append((tmp_path / f"{name}.mp4").read_bytes())
     assert films[0] == films[1] != films[2]

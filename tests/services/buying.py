@@ -92,7 +92,7 @@ def send(bought: Bought) -> Outgoing:
 def submit(bought: Bought, vendor_id: str = "v-1") -> None:
     send(bought)
     with transaction() as session:
-        assert submissions.mark_submitted(session, bought.id, vendor_id, first_poll=0)
+        assert submissions.mark_submitted(session, bought.id, vendor_id, receipt={}, first_poll=0)
 
 
 def answer(bought: Bought, cost: int | None = None, **raw: Any) -> tuple[UUID, int] | None:

@@ -97,11 +97,13 @@ def test_the_vendors_id_is_written_once_whoever_brings_it(bought):
 
     def write(number):
         with transaction() as session:
-            return submissions.mark_submitted(session, bought.id, "v-1", first_poll=1)
+            return submissions.mark_submitted(
+                session, bought.id, "v-1", receipt={"status_url": "x"}, first_poll=1
+            )
 
     assert sorted(at_once(4, write)) == [False, False, False, True]
     with transaction() as session:
-        assert submissions.mark_submitted(session, bought.id, "v-2", first_poll=1) is False
+        assert submissions.mark_submitted(session, bought.id, "v-2", receipt={}, first_poll=1) is False
     assert see(bought.id).vendor_id == "v-1"
 
 
@@ -110,7 +112,9 @@ def test_an_answer_to_a_sender_counts_even_when_the_outcome_was_given_up_as_unkn
     with transaction() as session:
         submissions.mark_unconfirmed(session, sent, message="no answer", can_look_up=True)
     with transaction() as session:
-        assert submissions.mark_submitted(session, bought.id, "v-1", first_poll=1)
+        assert submissions.mark_submitted(
+            session, bought.id, "v-1", receipt={"status_url": "x"}, first_poll=1
+        )
     row = see(bought.id)
     assert (row.state, row.error_code) == (SubmissionState.SUBMITTED, None)
 

@@ -27,8 +27,7 @@ def vendor(house, monkeypatch, tmp_path):
     here = VendorHere(tmp_path / "vendor")
     values = {
         "KLING_API_KEY": "sk-simulated",
-        "KLING_URL": here.url,
-        "ALLOW_PRIVATE_HOSTS": f"127.0.0.1:{here.port}",
+        "KLING_URL": f"{here.url}/kling",
         "POLL_SECONDS": "5",
         "LOOKUP_GRACE_SECONDS": "0",
     }
@@ -46,7 +45,9 @@ def buy(house, vendor):
     """Make a submission to the vendor whose prompt says these words."""
 
     def make(words="A fox", **more):
-        return make_submission(house, endpoint=vendor.url, request=REQUEST | {"prompt": words}, **more)
+        return make_submission(
+            house, endpoint=f"{vendor.url}/kling", request=REQUEST | {"prompt": words}, **more
+        )
 
     return make
 
@@ -88,7 +89,7 @@ def test_open_takes_are_asked_about_with_as_few_calls_as_the_vendor_allows(house
             session.add(
                 Submission(
                     workspace_id=house.workspace_id, job_id=job_id, purpose="shot", provider="kling",
-                    model="kling-3.0", endpoint=vendor.url, request=REQUEST, input_hash=f"{number:064}",
+                    model="kling-3.0", endpoint=f"{vendor.url}/kling", request=REQUEST, input_hash=f"{number:064}",
                     client_token=f"token-{number}", state=SubmissionState.SUBMITTED, vendor_id=f"9{number}",
                     submitted_at=first.submitted_at, deadline_at=first.deadline_at,
                 )
