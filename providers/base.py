@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
@@ -79,6 +80,8 @@ class Context:
     """What is said about the vendor; None = what the environment says."""
     callback_url: str | None = None
     """Where a vendor may tell us of news; None = it cannot reach us, and is polled."""
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
+    """By which prices are in force and models retired."""
 
 
 # -- script ---------------------------------------------------------------------------------------
@@ -320,6 +323,7 @@ class Vendor:
     def __init__(self, context: Context) -> None:
         self._http = context.http
         self._callback_url = context.callback_url
+        self._today = context.today
         self._own = context.own or context.settings.vendor(self.slug)
         self.endpoint = (context.endpoint or self._own.url or self.home).rstrip("/")
 

@@ -15,11 +15,8 @@ unless switched off; Turbo knows no `audio`; the field sent as `external_task_id
 
 from __future__ import annotations
 
-import math
-import tomllib
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -47,6 +44,7 @@ from providers.base import (
     Vendor,
     VideoRequest,
 )
+from providers.models import Model, load
 
 _STATES = {
     "submitted": AnswerState.RUNNING,
@@ -59,25 +57,16 @@ _STATUSES = tuple(range(400, 600))
 _ACCOUNT = {1000, 1001, 1002, 1003, 1004, 1100, 1101, 1102, 1103, 1304}
 _CONTENT = {1300, 1301}
 _LATER = {1302, 1303}
-_PROMPT_LIMIT = 3072
-_ASPECTS = {"16:9": 16 / 9, "9:16": 9 / 16, "1:1": 1.0}
 _UNIT = 140_000
-_DEFAULT_MODEL = "kling-3.0"
+_MODELS = load("kling")
 _MAX_BYTES = 2 << 30
 _GONE = ("http_403", "http_404", "http_410")
-
-
-@lru_cache(maxsize=1)
-def _table() -> dict[str, dict[str, Any]]:
-    table: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    models: dict[str, dict[str, Any]] = table["models"]
-    return {name: {**facts, "checked_on": table["checked_on"]} for name, facts in models.items()}
 
 
 class Kling(Vendor):
     slug: ClassVar[str] = "kling"
     kind: ClassVar[Literal["video"]] = "video"
-    models: ClassVar[tuple[str, ...]] = tuple(_table())
+    models: ClassVar[tuple[str, ...]] = _MODELS.ids
     batch: ClassVar[int] = 100
     can_look_up: ClassVar[bool] = True
     limits: ClassVar[Limits] = Limits(poll_seconds=2.0)
@@ -85,7 +74,7 @@ class Kling(Vendor):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.model = context.model or self._own.model or _DEFAULT_MODEL
+        self.model = context.model or self._own.model or _MODELS.default
         key = self._own.api_key
         self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
@@ -96,22 +85,15 @@ class Kling(Vendor):
         return super().usable(own)
 
     def quote(self, request: VideoRequest) -> Quote:
-        facts = _facts(self.model)
-        _prompt(request)
-        seconds, resolution = _seconds(request, facts), _resolution(request, facts)
-        if facts.get("unpriced"):
-            return Quote(0, basis=f"{self.model}: the vendor has published no price", known=False)
-        price: int = facts["per_second"][resolution]
-        return Quote(
-            price * seconds,
-            basis=f"{self.model}, {seconds} s at {resolution}: {price} micro-USD a second, list price of "
-            f"{facts['checked_on']}",
-        )
+        model = _MODELS.get(self.model, self._today)
+        _prompt(request, model)
+        resolution = model.resolution_for(request.width, request.height)
+        return model.quote(model.seconds_for(request.frames / request.fps), resolution, today=self._today)
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:
         answer = self._http.post(
             f"{self.endpoint}/text-to-video/{self.model}",
-            json_body=_body(self.model, request, client_token),
+            json_body=_body(_MODELS.find(self.model), request, client_token),
             headers=self._headers,
             expect=_STATUSES,
         )
@@ -171,64 +153,30 @@ class Kling(Vendor):
         ]
 
 
-def _facts(model: str) -> dict[str, Any]:
-    facts = _table().get(model)
-    if facts is None:
-        raise Misconfigured(
-            f"Kling has no model {model!r} here: KLING_MODEL is one of {', '.join(_table())}."
-        )
-    return facts
-
-
-def _seconds(request: VideoRequest, facts: dict[str, Any]) -> int:
-    """The shortest film the model makes that fills the shot."""
-    needed = request.frames / request.fps
-    durations: list[int] = facts["durations"]
-    for seconds in durations:
-        if seconds >= math.floor(needed * 10) / 10:  # a tenth too short is a frame held a little longer
-            return seconds
-    raise Rejected(
-        f"Kling's model makes {durations[0]} to {durations[-1]} s; the shot takes {needed:.1f} s.",
-        code="too_long",
-        field="frames",
-    )
-
-
-def _resolution(request: VideoRequest, facts: dict[str, Any]) -> str:
-    short = min(request.width, request.height)
-    wanted = "720p" if short <= 720 else "1080p" if short <= 1080 else "4k"
-    return wanted if wanted in facts["per_second"] else list(facts["per_second"])[-1]
-
-
-def _prompt(request: VideoRequest) -> str:
+def _prompt(request: VideoRequest, model: Model) -> str:
     """What is asked for in words; the camera's move has no field of its own."""
     if request.image is not None or request.clip is not None:
         raise Rejected("Kling is asked with words only here; a picture is shown by another provider.")
     prompt = request.prompt.strip()
-    if not prompt:
-        raise Rejected("Kling needs words to go by.", field="prompt")
-    if request.move not in (None, "auto"):
+    if prompt and request.move not in (None, "auto"):
         prompt = f"{prompt.rstrip('.')}. Camera: {request.move}."
-    if len(prompt) > _PROMPT_LIMIT:
-        raise Rejected(
-            f"Kling takes prompts of at most {_PROMPT_LIMIT} characters; this one has {len(prompt)}.",
-            field="prompt",
-        )
-    return prompt
+    return model.check_prompt(prompt)
 
 
-def _body(model: str, request: VideoRequest, client_token: str) -> dict[str, Any]:
-    facts = _facts(model)
-    ratio = math.log(request.width / request.height)
+def _body(model: Model, request: VideoRequest, client_token: str) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "multi_shot": False,
-        "resolution": _resolution(request, facts),
-        "aspect_ratio": min(_ASPECTS, key=lambda name: abs(math.log(_ASPECTS[name]) - ratio)),
-        "duration": _seconds(request, facts),
+        "resolution": model.resolution_for(request.width, request.height),
+        "aspect_ratio": model.ratio_for(request.width, request.height),
+        "duration": model.seconds_for(request.frames / request.fps),
     }
-    if not model.endswith("3.0-turbo"):
+    if not model.id.endswith("3.0-turbo"):
         settings["audio"] = "off"
-    return {"prompt": _prompt(request), "settings": settings, "options": {"external_task_id": client_token}}
+    return {
+        "prompt": _prompt(request, model),
+        "settings": settings,
+        "options": {"external_task_id": client_token},
+    }
 
 
 def _read(task: dict[str, Any]) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.loopback import Loopback, Reply
 from tests.simulated import VendorHere
 
 KEY = "sk-kling-secret-0123456789"
+TODAY = date(2026, 11, 21)
 ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, frames=96)
 
 
@@ -27,7 +29,13 @@ class Vendor(VendorHere):
         wanted = {"retry_for": 0, "sleep": lambda _: None, "timeout": (5, 60), **client}
         http = HttpClient(allow=[f"127.0.0.1:{self.port}"], **wanted)
         return Kling(
-            Context(http, Settings(), own=VendorSettings(api_key=key, url=f"{self.url}/kling"), model=model)
+            Context(
+                http,
+                Settings(),
+                own=VendorSettings(api_key=key, url=f"{self.url}/kling"),
+                model=model,
+                today=TODAY,
+            )
         )
 
 
@@ -185,7 +193,7 @@ def test_what_the_vendor_cannot_make_is_refused_before_it_is_asked(vendor, tmp_p
     ):
         with pytest.raises(Rejected):
             kling.quote(ask)
-    with pytest.raises(Rejected, match=r"5 to 10 s"):
+    with pytest.raises(Rejected, match=r"5, 10 s"):
         vendor.adapter(model="kling-2.6").quote(replace(ASK, frames=24 * 11))
     assert "submits" not in vendor.bill()["calls"]
 
