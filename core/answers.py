@@ -32,8 +32,8 @@ from core.redact import redact
 
 CHUNK = 1 << 16
 BODY_LIMIT = 32 << 20
-# The wait in the text of Django REST framework's throttle answer (Openverse, Freesound): no header there.
-_AVAILABLE_IN = re.compile(r"available in (\d+) seconds?")
+# Waits that stand in the text alone: those of Django REST framework (Openverse, Freesound) and Replicate.
+_WAIT_IN_TEXT = re.compile(r"(?:available in|resets in) ~?(\d+) ?s")
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,11 @@ def raise_for(answer: Answer, expect: Collection[int], *, write: bool) -> None:
         return
     what = f"{host_of(answer.url)} answered {status}: {answer.excerpt()}"
     if status == 429 or (status == 503 and not write):
-        raise Retryable(what, retry_after=_retry_after(answer), code="throttled")
+        raise Retryable(what, retry_after=retry_after(answer), code="throttled")
     if status >= 500 or status == 408:
         if write:
             raise Unconfirmed(f"{what}; nobody knows whether the request was accepted")
-        raise Retryable(what, retry_after=_retry_after(answer))
+        raise Retryable(what, retry_after=retry_after(answer))
     if status in (401, 402, 403):
         raise Misconfigured(what, code=f"http_{status}")
     if status in (400, 422):
@@ -172,15 +172,18 @@ def raise_for(answer: Answer, expect: Collection[int], *, write: bool) -> None:
     raise Permanent(what, code=f"http_{status}")
 
 
-def _retry_after(answer: Answer) -> float | None:
-    """Seconds the other side asks us to wait: the header (seconds or a date), else the text of the body."""
+def retry_after(answer: Answer) -> float | None:
+    """Seconds the other side asks us to wait: its headers (milliseconds, seconds, a date), else its text."""
+    exact = answer.headers.get("retry-after-ms", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", exact):
+        return float(exact) / 1000
     said = answer.headers.get("Retry-After", "").strip()
     if said.isdigit():
         return float(said)
     if said:
         with contextlib.suppress(ValueError, TypeError):
             return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
-    found = _AVAILABLE_IN.search(answer.body[:2000].decode("utf-8", "replace"))
+    found = _WAIT_IN_TEXT.search(answer.body[:2000].decode("utf-8", "replace"))
     return float(found[1]) if found else None
 
 

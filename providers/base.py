@@ -314,6 +314,7 @@ class Vendor:
 
     slug: ClassVar[str]
     local: ClassVar[bool] = False
+    models: ClassVar[tuple[str, ...]]
     batch: ClassVar[int] = 1
     can_look_up: ClassVar[bool] = False
     limits: ClassVar[Limits] = Limits()
@@ -334,6 +335,8 @@ class Vendor:
     @classmethod
     def usable(cls, own: VendorSettings) -> str | None:
         """As `enabled`, of the vendor's own settings."""
+        if own.model is not None and own.model not in cls.models:
+            return f"{cls.slug.upper()}_MODEL must be one of: {', '.join(cls.models)}."
         return None if own.api_key else f"Set {cls.slug.upper()}_API_KEY."
 
     def lookup(self, client_token: str) -> Answer | None:  # noqa: ARG002

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from core.answers import Answer as HttpAnswer
-from core.answers import raise_for
+from core.answers import retry_after
 from core.errors import (
     Misconfigured,
     Moderated,
@@ -32,7 +32,6 @@ from core.errors import (
     Unconfirmed,
 )
 from core.redact import redact
-from core.settings import VendorSettings
 from providers.base import (
     Answer,
     AnswerState,
@@ -77,12 +76,6 @@ class Kling(Vendor):
         self.model = context.model or self._own.model or _MODELS.default
         key = self._own.api_key
         self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-
-    @classmethod
-    def usable(cls, own: VendorSettings) -> str | None:
-        if own.model is not None and own.model not in cls.models:
-            return f"KLING_MODEL must be one of: {', '.join(cls.models)}."
-        return super().usable(own)
 
     def quote(self, request: VideoRequest) -> Quote:
         model = _MODELS.get(self.model, self._today)
@@ -227,7 +220,7 @@ def _refusal(answer: HttpAnswer, *, write: bool) -> PipelineError:
     if code in _CONTENT:
         return Moderated(what, code="moderated", field="prompt")
     if code in _LATER or status == 429:
-        return Retryable(what, retry_after=_wait(answer), code="throttled")
+        return Retryable(what, retry_after=retry_after(answer), code="throttled")
     if code in (1202, 1203) or status == 404:
         return Misconfigured(f"{what} Check KLING_MODEL and KLING_URL.", code=ours)
     if write and "external_task_id" in message:
@@ -237,7 +230,7 @@ def _refusal(answer: HttpAnswer, *, write: bool) -> PipelineError:
     if status >= 500 or status == 408 or (code or 0) >= 5000:
         if write:
             return Unconfirmed(f"{what} Nobody knows whether it was accepted.")
-        return Retryable(what, retry_after=_wait(answer), code=ours)
+        return Retryable(what, retry_after=retry_after(answer), code=ours)
     if status < 400:
         return Unconfirmed(what) if write else Retryable(what, code="bad_answer")
     return Permanent(what, code=ours)
@@ -252,15 +245,6 @@ def _said(answer: HttpAnswer) -> tuple[int | None, str]:
         return None, answer.excerpt()
     code = str(body.get("code", ""))
     return int(code) if code.isdigit() and code != "0" else None, redact(str(body.get("message", "")))[:300]
-
-
-def _wait(answer: HttpAnswer) -> float | None:
-    try:
-        # core reads the header in both its forms.
-        raise_for(HttpAnswer(429, answer.headers, answer.body, answer.url), (), write=False)
-    except Retryable as error:
-        return error.retry_after
-    return None
 
 
 ADAPTER = Kling

@@ -126,6 +126,7 @@ class Model:
     retires_at: date | None = None
     replaced_by: str | None = None
     limits: Limits = Limits()
+    wire: dict[str, Any] = Field(default_factory=dict)  # how it wants to be asked: for its adapter alone
     price: Price | None = None
 
     @model_validator(mode="after")

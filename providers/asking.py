@@ -1,0 +1,132 @@
+"""What adapters of takes share: words, pictures and links of a request, and the sorting of refusals."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from core.answers import Answer as HttpAnswer
+from core.answers import retry_after
+from core.errors import Misconfigured, Permanent, PipelineError, Rejected, Retryable, Unconfirmed
+from core.http import HttpClient
+from core.redact import redact
+from providers.base import VideoRequest
+
+STATUSES = tuple(range(400, 600))
+"""For `expect`: adapters read refusals themselves, since vendors say more than a status."""
+MAX_BYTES = 2 << 30
+_GONE = ("http_403", "http_404", "http_410")
+_PICTURES = {"image/jpeg": b"\xff\xd8", "image/png": b"\x89PNG", "image/webp": b"RIFF"}
+"""By their first bytes: files of the store have no endings."""
+
+
+def words_for(request: VideoRequest) -> str:
+    """What is asked for in words, for models whose camera has no field of its own."""
+    prompt = request.prompt.strip()
+    if prompt and request.move not in (None, "auto"):
+        prompt = f"{prompt.rstrip('.')}. Camera: {request.move}."
+    return prompt
+
+
+def no_clip(request: VideoRequest, vendor: str) -> None:
+    """Refuse a request that shows a clip: these models begin with words or with one picture."""
+    if request.clip is not None:
+        raise Rejected(f"{vendor} is shown pictures here, no clips.", code="no_reference", field="reference")
+
+
+def mime_of(picture: Path) -> str:
+    """The type of a picture; raises Rejected, naming those that may be sent."""
+    with picture.open("rb") as stream:
+        head = stream.read(12)
+    for mime, begins in _PICTURES.items():
+        if head.startswith(begins) and (mime != "image/webp" or head[8:] == b"WEBP"):
+            return mime
+    raise Rejected(
+        f"A reference picture is one of {', '.join(_PICTURES)}.", code="bad_reference", field="reference"
+    )
+
+
+def data_uri(picture: Path) -> str:
+    """A picture as text, for vendors that take it inside the request."""
+    return f"data:{mime_of(picture)};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+
+
+def data_uri_length(picture: Path) -> int:
+    """Characters that `data_uri` will have, without reading the picture."""
+    return len(f"data:{mime_of(picture)};base64,") + 4 * ((picture.stat().st_size + 2) // 3)
+
+
+def is_at(url: str, *places: str) -> bool:
+    """Tell whether `url` is on the same host and port as an address, or within a domain, of the vendor's."""
+    there = urlsplit(url)
+    for place in places:
+        if "://" in place:
+            own = urlsplit(place)
+            if (there.scheme, there.netloc) == (own.scheme, own.netloc):
+                return True
+        elif there.scheme == "https" and (
+            there.hostname == place or (there.hostname or "").endswith(f".{place}")
+        ):
+            return True
+    return False
+
+
+def object_in(answer: HttpAnswer) -> dict[str, Any]:
+    """The JSON object of an answer; empty when it is anything else."""
+    try:
+        body = answer.json()
+    except Permanent:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def refusal(
+    vendor: str,
+    answer: HttpAnswer,
+    *,
+    write: bool,
+    said: str = "",
+    code: str | None = None,
+    repeat: bool | None = None,
+) -> PipelineError:
+    """Sort what a vendor answered instead of a success.
+
+    `said` and `code` are what its body says. `repeat` is the vendor's own word on trying again; it decides
+    where the request was certainly refused, never where nobody knows what became of it.
+    """
+    status = answer.status
+    ours = code or f"http_{status}"
+    what = (
+        f"{vendor} answered {status}{f' ({code})' if code else ''}: {redact(said)[:300] or answer.excerpt()}"
+    )
+    slug = vendor.upper()
+    if status < 400:
+        return Unconfirmed(what) if write else Retryable(what, code="bad_answer")
+    if status >= 500 or status == 408:
+        if write:
+            return Unconfirmed(f"{what} Nobody knows whether it was accepted.")
+        if repeat is False:
+            return Permanent(what, code=ours)
+        return Retryable(what, retry_after=retry_after(answer), code=ours)
+    if status in (401, 402, 403):
+        return Misconfigured(f"{what} Check the account and {slug}_API_KEY.", code=ours)
+    if repeat or (status == 429 and repeat is None):
+        return Retryable(what, retry_after=retry_after(answer), code="throttled" if status == 429 else ours)
+    if status == 404:
+        return Misconfigured(f"{what} Check {slug}_MODEL and {slug}_URL.", code=ours)
+    if status in (400, 422):
+        return Rejected(what, code=ours)
+    return Permanent(what, code=ours)
+
+
+def download(http: HttpClient, url: str, out: Path, *, headers: Mapping[str, str] | None = None) -> None:
+    """Copy a result. A link that leads nowhere may have run out: a fresh answer has another."""
+    try:
+        http.download(url, out, MAX_BYTES, headers=headers)
+    except Permanent as error:
+        if error.code in _GONE:
+            raise Retryable(f"The result is not there: {error.message}", code="result_missing") from None
+        raise
