@@ -102,6 +102,7 @@ task_routes = {
     "compose": {"queue": "media"},
     "export": {"queue": "media"},
     "clean_clip": {"queue": "media"},
+    "fetch_clip": {"queue": "submit"},
     "verify_clip": {"queue": "media"},
     "inspect_upload": {"queue": "media"},
 }

@@ -176,9 +176,23 @@ class TextRemovalParams(BriefSchema):
     """Remove burnt-in text from an uploaded clip, inside the regions a person marked."""
 
     asset_id = fields.UUID(required=True)
-    regions = fields.List(fields.Nested(RegionSchema), required=True, validate=validate.Length(min=1, max=20))
-    provider = fields.String(validate=_SLUG, load_default="local")
+    regions = fields.List(
+        fields.Nested(RegionSchema),
+        load_default=list,
+        validate=validate.Length(max=20),
+        metadata={"description": "Where the text is. A vendor looks for it itself where none are given."},
+    )
+    provider = fields.String(
+        validate=_SLUG,
+        load_default="local",
+        metadata={"description": "Who does it: `local`, or the slug of a vendor that removes text."},
+    )
     reuse = _reuse()
+
+    @validates_schema
+    def check(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("provider") == "local" and not data.get("regions"):
+            raise ValidationError("Mark at least one region: `local` looks for no text itself.", "regions")
 
 
 class ScrapeParams(BriefSchema):

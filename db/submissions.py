@@ -54,6 +54,14 @@ class Submission(Base):
             postgresql_where=text(_OPEN),
         ),
         Index(
+            "uq_submissions_open_step",
+            "step_id",
+            "purpose",
+            "input_hash",
+            unique=True,
+            postgresql_where=text(f"shot_id IS NULL AND {_OPEN}"),
+        ),
+        Index(
             "uq_submissions_vendor_id",
             "provider",
             "vendor_id",

@@ -383,17 +383,19 @@ class VideoProvider(RemoteProvider[VideoRequest], Protocol):
 
 @dataclass(frozen=True)
 class RemovalRequest:
-    """Clean one clip. `url` is where a vendor reads it: ours, signed, expiring. Times in seconds.
+    """Clean one clip. `url` is where a vendor reads it: ours, signed, expiring; empty where none reaches us.
 
-    `regions` are boxes (x, y, width, height) in shares of the frame; none = wherever there is text.
+    `clip` is the same file for a vendor that takes uploads. `regions` are boxes (x, y, width, height, start,
+    end): shares of the frame, then seconds, None = its end; no boxes = wherever there is text.
     """
 
     url: str
+    clip: Path
     width: int
     height: int
     duration: float
     language: str = "all"
-    regions: tuple[tuple[float, float, float, float], ...] = ()
+    regions: tuple[tuple[float, float, float, float, float, float | None], ...] = ()
 
 
 class TextRemover(RemoteProvider[RemovalRequest], Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, select, update
+from sqlalchemy import Text, cast, func, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from core.errors import Conflict, Invalid, NotFound
@@ -14,6 +14,9 @@ from db.work import Attempt, Job, Step, StepState, WaitsFor
 from services.paging import Page, Window, read_page
 from services.steps import reopen
 from services.submissions import AT_VENDOR, announce, asked_for, close, in_seconds, lock_submission
+
+FETCHES = ("fetch_take", "fetch_clip")
+"""Kinds of the steps that bring home what a vendor made."""
 
 # -- for a job -------------------------------------------------------------------------------------
 
@@ -28,7 +31,7 @@ def follow(session: Session, job: Job) -> None:
         select(fetch.id)
         .where(
             fetch.job_id == job.id,
-            fetch.kind == "fetch_take",
+            fetch.kind.in_(FETCHES),
             fetch.variant == cast(Submission.id, Text),
             fetch.state.in_((StepState.FAILED, StepState.SKIPPED)),
         )
@@ -63,39 +66,44 @@ def follow(session: Session, job: Job) -> None:
 
 
 def to_fetch(session: Session, job_id: UUID) -> list[tuple[UUID, UUID]]:
-    """Submission and shot of everything that was made for a job and is not kept yet."""
+    """Submission and subject of everything that was made for a job and is not kept yet."""
     rows = session.execute(
-        select(Submission.id, Submission.shot_id)
+        select(Submission.id, Step.subject_id)
         .join(Step, Step.id == Submission.step_id)
         .where(
             Submission.job_id == job_id,
             Submission.state == SubmissionState.ANSWERED,
             Submission.given_up_at.is_(None),
-            Submission.shot_id.is_not(None),
+            Step.subject_id.is_not(None),
             asked_for(),
         )
         .order_by(Submission.id)
     )
-    return [(row.id, row.shot_id) for row in rows]
+    return [(row.id, row.subject_id) for row in rows]
 
 
-def tried_providers(session: Session, step_id: UUID, seed: int) -> set[str]:
-    """Providers that could not make this take since somebody last asked for it anew."""
+def tried_providers(session: Session, step_id: UUID, seed: int | None = None) -> dict[str, str]:
+    """Providers that could not make this since somebody last asked for it anew, and what they said.
+
+    `seed` tells the takes of one step apart.
+    """
+    same = Submission.request["seed"].as_integer() == seed if seed is not None else true()
     asked_anew = (
         select(func.max(Attempt.finished_at))
         .where(Attempt.step_id == step_id, Attempt.outcome.in_(("failed", "cancelled")))
         .scalar_subquery()
     )
-    return set(
-        session.scalars(
-            select(Submission.provider).where(
-                Submission.step_id == step_id,
-                (Submission.state == SubmissionState.FAILED) | Submission.given_up_at.is_not(None),
-                Submission.request["seed"].as_integer() == seed,
-                Submission.created_at > func.coalesce(asked_anew, "-infinity"),
-            )
+    rows = session.execute(
+        select(Submission.provider, Submission.error_message)
+        .where(
+            Submission.step_id == step_id,
+            (Submission.state == SubmissionState.FAILED) | Submission.given_up_at.is_not(None),
+            same,
+            Submission.created_at > func.coalesce(asked_anew, "-infinity"),
         )
+        .order_by(Submission.created_at)
     )
+    return {row.provider: row.error_message or "It did not answer in time." for row in rows}
 
 
 def why_waiting(session: Session, job_id: UUID) -> tuple[WaitsFor, str] | None:

@@ -55,6 +55,7 @@ BUILT_IN: dict[str, tuple[float, str]] = {
     "export": (0.05, "step"),
     "close": (0.05, "step"),
     "clean_clip": (10.0, "step"),
+    "fetch_clip": (1.0, "step"),
     "verify_clip": (1.0, "step"),
     "search_source": (1.0, "step"),
     "keep_candidates": (5.0, "step"),
@@ -68,7 +69,7 @@ EXPECTED: dict[JobKind, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         "finish": (("clean_take", "render_segment"), ("mix_sound", "credits_card", "compose")),
         "deliver": ((), (*(f"export {kind}" for kind in EXPORTS), "close")),
     },
-    JobKind.TEXT_REMOVAL: {"clean": ((), ("clean_clip", "verify_clip")), "deliver": ((), ("close",))},
+    JobKind.TEXT_REMOVAL: {"clean": ((), ("clean_clip",)), "deliver": ((), ("verify_clip", "close"))},
     JobKind.SCRAPE: {"search": ((), ("search_source",)), "keep": ((), ("keep_candidates", "close"))},
 }
 """What a phase will have before its rows are there: kinds for each shot, and kinds once."""

@@ -40,6 +40,7 @@ class Outgoing:
 
     id: UUID
     job_id: UUID
+    purpose: str
     provider: str
     model: str
     endpoint: str
@@ -53,7 +54,7 @@ def intend(
     job: Job,
     *,
     step_id: UUID,
-    shot_id: UUID,
+    shot_id: UUID | None,
     purpose: str,
     provider: str,
     model: str,
@@ -72,7 +73,7 @@ def intend(
     input_hash = digest({"provider": provider, "model": model, "request": request})
     existing = session.scalar(
         select(Submission).where(
-            Submission.shot_id == shot_id,
+            Submission.shot_id == shot_id if shot_id is not None else Submission.step_id == step_id,
             Submission.purpose == purpose,
             Submission.input_hash == input_hash,
             Submission.state.in_(OPEN_SUBMISSION),
@@ -129,7 +130,15 @@ def take_to_send(session: Session, submission_id: UUID) -> Outgoing | None:
     row.next_poll_at = in_seconds(MESSAGE_SECONDS)
     session.flush()
     return Outgoing(
-        row.id, row.job_id, row.provider, row.model, row.endpoint, row.request, row.client_token, row.sends
+        row.id,
+        row.job_id,
+        row.purpose,
+        row.provider,
+        row.model,
+        row.endpoint,
+        row.request,
+        row.client_token,
+        row.sends,
     )
 
 
@@ -253,11 +262,11 @@ def mark_succeeded(
     session: Session,
     submission: Submission,
     *,
-    take_id: UUID,
+    take_id: UUID | None,
     actual_cost: int,
     vendor_id: str | None = None,
 ) -> None:
-    """Its bytes are kept as a take."""
+    """Its bytes are kept, as a take or as a cleaned clip."""
     submission.state = SubmissionState.SUCCEEDED
     submission.vendor_id = vendor_id or submission.vendor_id
     submission.take_id = take_id

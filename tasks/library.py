@@ -6,12 +6,14 @@ import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound, Permanent
+from core.guard import is_public
 from core.licences import Licence, credit_line
 from db.assets import (
     Asset,
@@ -223,6 +225,17 @@ def blob_path(rendition: Rendition) -> Any:
     """Lend the rendition's bytes as a local file (context manager)."""
     sha256 = rendition.blob_sha256
     return storage().local(f"blobs/{sha256[:2]}/{sha256[2:4]}/{sha256}")
+
+
+def public_link(key: str, *, filename: str, mime: str, hours: float) -> str:
+    """Sign a link to a stored file for somebody outside; empty where it would lead nowhere from there.
+
+    The address is PUBLIC_URL's or the bucket's: one that is private, or a name without a dot, reaches nobody.
+    """
+    link = storage().presign(key, ttl=round(hours * 3600), filename=filename, mime=mime)
+    host = urlsplit(link).hostname or ""
+    literal = ":" in host or host.replace(".", "").isdigit()
+    return link if (is_public(host) if literal else "." in host) else ""
 
 
 def _mime(seen: Probe, filename: str) -> str:

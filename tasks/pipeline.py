@@ -1,7 +1,7 @@
 """The call sheet: what a job of each kind is, phase by phase, and how it moves from one to the next.
 
     film:          write ─▶ [script] ─▶ source ─▶ shoot ─▶ [takes] ─▶ finish ─▶ [cut] ─▶ deliver
-    text_removal:  ingest ─▶ clean ─▶ deliver
+    text_removal:  clean ─▶ deliver
     scrape:        search ─▶ keep
 
 A phase is a tree of steps (`Chain`, `Chord`, `Group`). The tree becomes rows first, each row naming the
@@ -129,9 +129,18 @@ def _deliver(_: Session, __: Job) -> Shape:
 # -- the smaller jobs -----------------------------------------------------------------------------
 
 
-def _clean(_: Session, job: Job) -> Shape:
-    clip = UUID(job.params["asset_id"])
-    return Chain((StepPlan("clean_clip", clip), StepPlan("verify_clip", clip)))
+def _clean(session: Session, job: Job) -> Shape:
+    """The clip is cleaned here, or by a vendor: then it is fetched as soon as that has answered."""
+    clean = StepPlan("clean_clip", UUID(job.params["asset_id"]))
+    fetches = (
+        StepPlan("fetch_clip", clip, str(submission), needs=(clean.key,))
+        for submission, clip in outcomes.to_fetch(session, job.id)
+    )
+    return Group((clean, *fetches))
+
+
+def _hand_over(_: Session, job: Job) -> Shape:
+    return Chain((StepPlan("verify_clip", UUID(job.params["asset_id"])), StepPlan("close")))
 
 
 def _search(_: Session, job: Job) -> Shape:
@@ -154,8 +163,8 @@ PHASES: dict[JobKind, tuple[Phase, ...]] = {
         Phase("deliver", _deliver),
     ),
     JobKind.TEXT_REMOVAL: (
-        Phase("clean", _clean),
-        Phase("deliver", lambda _, __: Chain((StepPlan("close"),))),
+        Phase("clean", _clean, follow=outcomes.follow),
+        Phase("deliver", _hand_over),
     ),
     JobKind.SCRAPE: (Phase("search", _search), Phase("keep", _keep)),
 }
@@ -164,7 +173,7 @@ assert tuple(phase.name for phase in PHASES[JobKind.FILM]) == FILM_PHASES
 _SPARE = frozenset(
     {
         *("find_stock", "find_music", "keep_stock", "submit_take", "fetch_take", "clean_take", "export"),
-        "search_source",
+        *("search_source", "fetch_clip"),
     }
 )
 """Kinds whose failure a job survives: another take, a card, silence, or a deliverable less."""

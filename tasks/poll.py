@@ -15,13 +15,13 @@ from core.errors import PipelineError, Retryable
 from core.failpoints import reach
 from core.settings import get_settings
 from db.session import reading, transaction
-from providers.base import Answer, AnswerState, Handle, VideoProvider
+from providers.base import Answer, AnswerState, Handle
 from services import polling, submissions
 from services.polling import Due
 from tasks import pipeline
 from tasks.beat import duty
 from tasks.submit import note_accepted
-from tasks.wiring import open_video
+from tasks.wiring import open_remote
 
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ def _ask_vendor(slug: str, endpoint: str, ends: float) -> None:
     ahead = get_settings().poll_seconds / 2
     while time.monotonic() < ends:
         try:
-            provider = open_video(slug, endpoint=endpoint)
+            provider = open_remote(slug, endpoint=endpoint)
         except PipelineError as error:  # its key was taken away; what is open stays open
             _put_off_all(slug, endpoint, error)
             return
@@ -127,7 +127,7 @@ def _end(due: Due, answer: Answer) -> UUID | None:
 def _look_up(due: Due) -> set[UUID]:
     """Find out whether a vendor accepted a submission; returns the job when that is settled."""
     try:
-        provider: VideoProvider = open_video(due.provider, model=due.model, endpoint=due.endpoint)
+        provider = open_remote(due.provider, model=due.model, endpoint=due.endpoint)
         if not provider.can_look_up and due.certain:
             with transaction() as session:
                 submissions.park(session, due.id)

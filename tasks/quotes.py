@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.briefs import FPS, frame_size
 from core.errors import Invalid, Misconfigured, Permanent
-from core.registry import SOURCES
+from core.registry import PROVIDERS, SOURCES
 from core.scripts import Script, parse_script
 from providers.base import Quote, ScriptRequest, VideoRequest
 from services.caps import Cap, Payer, caps_in_force, refusing
@@ -27,6 +27,8 @@ def check_brief(kind: str, params: dict[str, Any]) -> None:
         check_names(params)
         if params["script"] is not None:
             parse_script(params["script"], params["script_format"])
+    if kind == "text_removal" and params["provider"] != "local":
+        PROVIDERS.get(params["provider"], "text_removal")
     if kind == "scrape":
         for slug in params["sources"] or []:
             if params["kind"] not in SOURCES.get(slug).kinds:

@@ -14,7 +14,15 @@ from core.http import HttpClient
 from core.registry import PROVIDERS, SOURCES
 from core.settings import Settings, get_settings
 from media.ffmpeg import ffmpeg_path
-from providers.base import Context, ScriptWriter, SpeechProvider, VideoProvider, VideoRequest
+from providers.base import (
+    Context,
+    RemoteProvider,
+    ScriptWriter,
+    SpeechProvider,
+    TextRemover,
+    VideoProvider,
+    VideoRequest,
+)
 from scrapers.base import Source
 
 if TYPE_CHECKING:  # quotes are asked of the API's process, which loads no image library
@@ -53,7 +61,7 @@ def _context(**more: Any) -> Context:
     return Context(http=http_client(), settings=get_settings(), **more)
 
 
-def _open(slug: str, kind: str, **more: Any) -> Any:
+def _open(slug: str, kind: str | None, **more: Any) -> Any:
     adapter = PROVIDERS.get(slug, kind)
     if reason := adapter.enabled(get_settings()):
         raise Misconfigured(f"The provider {slug} is off: {reason}")
@@ -79,6 +87,15 @@ def open_video(
 ) -> VideoProvider:
     """Open a video provider; `model` and `endpoint` as frozen on a submission, else as the settings say."""
     return cast(VideoProvider, _open(slug, "video", craft=craft, model=model, endpoint=endpoint))
+
+
+def open_remote(slug: str, *, model: str | None = None, endpoint: str | None = None) -> RemoteProvider[Any]:
+    """Open the vendor of a submission, whatever it makes; see `open_video`."""
+    return cast("RemoteProvider[Any]", _open(slug, None, model=model, endpoint=endpoint))
+
+
+def open_remover(slug: str) -> TextRemover:
+    return cast(TextRemover, _open(slug, "text_removal"))
 
 
 @dataclass(frozen=True)

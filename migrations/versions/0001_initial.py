@@ -1374,6 +1374,16 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
+        "uq_submissions_open_step",
+        "submissions",
+        ["step_id", "purpose", "input_hash"],
+        unique=True,
+        postgresql_where=sa.text(
+            "shot_id IS NULL AND "
+            "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered')"
+        ),
+    )
+    op.create_index(
         "uq_submissions_vendor_id",
         "submissions",
         ["provider", "vendor_id"],
@@ -1540,6 +1550,14 @@ def downgrade() -> None:
         "uq_submissions_vendor_id",
         table_name="submissions",
         postgresql_where=sa.text("vendor_id IS NOT NULL"),
+    )
+    op.drop_index(
+        "uq_submissions_open_step",
+        table_name="submissions",
+        postgresql_where=sa.text(
+            "shot_id IS NULL AND "
+            "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered')"
+        ),
     )
     op.drop_index(
         "uq_submissions_open",

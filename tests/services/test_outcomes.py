@@ -38,7 +38,7 @@ def waiting(job_id):
 
 def tried(bought, seed=0):
     with reading() as session:
-        return outcomes.tried_providers(session, bought.step_id, seed)
+        return set(outcomes.tried_providers(session, bought.step_id, seed))
 
 
 def to_fetch(job_id):
