@@ -11,7 +11,7 @@ the wire, and of two senders one gets the row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -129,17 +129,7 @@ def take_to_send(session: Session, submission_id: UUID) -> Outgoing | None:
     row.sent_at = func.now()
     row.next_poll_at = in_seconds(MESSAGE_SECONDS)
     session.flush()
-    return Outgoing(
-        row.id,
-        row.job_id,
-        row.purpose,
-        row.provider,
-        row.model,
-        row.endpoint,
-        row.request,
-        row.client_token,
-        row.sends,
-    )
+    return Outgoing(**{field.name: getattr(row, field.name) for field in fields(Outgoing)})
 
 
 def mark_submitted(
