@@ -122,7 +122,7 @@ class Dialect:
             done=None if "never" in submit.faults else time.time() + takes,
             fails="failed" in submit.faults,
             faults=submit.faults,
-            facts={**(facts or {}), "callback_url": callback_url},
+            facts={**(facts or {}), "callback_url": callback_url, "host": request.host_url},
         )
         if task is not None and callback_url and task.done is not None:
             self._tell(task, callback_url)
@@ -147,7 +147,7 @@ class Dialect:
 
     def result_url(self, task: Task, ending: str = "mp4") -> str:
         """Where `result` hands out what was made; needs a door `/results/<vendor_id>.<ending>`."""
-        return f"{request.host_url}{self.slug}/results/{task.id}.{ending}"
+        return f"{task.facts['host']}{self.slug}/results/{task.id}.{ending}"
 
     def result(self, number: str) -> Any:
         """Hand out a task's film; an address that nobody may have is 404."""
@@ -172,6 +172,14 @@ class Dialect:
             half.headers["Content-Length"] = str(len(film))
             return half
         return Response(film, mimetype="video/mp4")
+
+    def stop(self, task: Task, **facts: Any) -> Task:
+        """End a task before its time, uncharged; `facts` say why."""
+        return self.books.change(task, done=time.time(), fails=True, facts={**task.facts, **facts})
+
+    def task(self, vendor_id: str) -> Task | None:
+        """The vendor's task of this name."""
+        return next(iter(self.books.find(self.slug, ids=[vendor_id])), None)
 
     def working(self) -> int:
         """How many tasks this vendor has in work."""
@@ -211,7 +219,7 @@ class Dialect:
             self._postman.post_at(due, lambda: self._letter(task, url))
 
     def _letter(self, task: Task, url: str) -> tuple[str, dict[str, str], bytes]:
-        headers, body = self.callback(task)
+        headers, body = self.callback(self.task(task.vendor_id) or task)  # it may have been stopped
         if "callback-forged" in task.faults:
             body += b" "
         self.books.count("callbacks")

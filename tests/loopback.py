@@ -69,7 +69,7 @@ class Loopback:
                 if reply.promise is not None:
                     self.close_connection = True
 
-            do_GET = do_POST = do  # noqa: N815 (the base class looks these names up)
+            do_GET = do_POST = do_PUT = do_DELETE = do  # noqa: N815 (the base class looks these names up)
 
             def log_message(self, *args: Any) -> None:
                 pass

@@ -1,0 +1,62 @@
+"""Where takes are bought in tests: each vendor's adapter, and the simulated vendor that it speaks to."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.http import HttpClient
+from core.settings import Settings, VendorSettings
+from providers.base import Context, Vendor, VideoRequest
+from providers.fal import Fal
+from tests.simulated import VendorHere
+
+ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, frames=96)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """`shows` is the model that begins with a picture."""
+
+    adapter: type[Vendor]
+    key: str
+    model: str | None = None
+    shows: str | None = None
+    request: VideoRequest = ASK
+
+    def open(
+        self, vendor: VendorHere, *, key: str | None = None, model: str | None = None, **more: Any
+    ) -> Any:
+        own = VendorSettings(api_key=key or self.key, url=f"{vendor.url}/{self.adapter.slug}")
+        return open_at(self.adapter, own, vendor.url, model=model or self.model, **more)
+
+
+def open_at(
+    adapter: type[Vendor], own: VendorSettings, url: str, *, callback_url: str | None = None, **more: Any
+) -> Any:
+    """An adapter with these settings that may speak to the server at `url`; `more` is for its HTTP client."""
+    said = {name: more.pop(name) for name in ("model", "endpoint") if name in more}
+    wanted = {"retry_for": 0, "sleep": lambda _: None, "timeout": (5, 60), **more}
+    http = HttpClient(allow=[url.removeprefix("http://")], **wanted)
+    return adapter(Context(http, Settings(), own=own, callback_url=callback_url, **said))
+
+
+FAL = Shop(Fal, "key-id:key-secret-0123456789")
+SHOPS = {shop.adapter.slug: shop for shop in (FAL,)}
+
+
+def picture(folder: Path, name: str = "picture", size: int = 0) -> Path:
+    """A PNG of 2 by 2 pixels in a file without an ending, as the store has them, filled up to `size` bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = zlib.compress(b"\x00\xff\x00\x00\x00\xff\x00" * 2)
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 2, 0, 0, 0))
+    data = head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    path = folder / name
+    path.write_bytes(data + bytes(max(0, size - len(data))))
+    return path
