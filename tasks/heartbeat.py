@@ -30,6 +30,7 @@ class Pulse:
 
 _pulses: dict[int, Pulse] = {}
 _change = threading.Condition()
+_beat_in_progress = threading.Lock()
 _thread: threading.Thread | None = None
 
 
@@ -58,9 +59,18 @@ def _beat() -> None:
         with _change:
             _change.wait_for(lambda: _pulses)
         time.sleep(SECONDS)
-        with _change:
-            at_work = list(_pulses.values())
-        _extend(at_work)
+        with _beat_in_progress:
+            with _change:
+                at_work = list(_pulses.values())
+            if at_work:
+                _extend(at_work)
+
+
+@contextmanager
+def at_rest() -> Iterator[None]:
+    """Hold the thread between two beats; with no step at work, it reads and asks nothing after that."""
+    with _beat_in_progress:
+        yield
 
 
 def _extend(at_work: list[Pulse]) -> None:

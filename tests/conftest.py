@@ -294,9 +294,11 @@ class _fresh_caches:  # noqa: N801 - reads as the verb it is
     @staticmethod
     def _forget() -> None:
         from db import session
+        from tasks import heartbeat
 
-        session.reset()
-        get_settings.cache_clear()
+        with heartbeat.at_rest():
+            session.reset()
+            get_settings.cache_clear()
 
 
 def _on_database(url: str, name: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from core.ids import new_id
+from core.settings import get_settings
 from db.session import reading, transaction
 from db.work import Step
 from services import jobs
@@ -79,3 +80,13 @@ def test_a_step_out_of_time_is_told_to_stop_and_keeps_only_the_lease_it_has(held
         before = see_step(held[0].step_id).lease_until
         time.sleep(0.5)
         assert see_step(held[0].step_id).lease_until == before
+
+
+def test_with_nothing_at_work_the_thread_reads_nothing(held):
+    """What it read then would be of an installation that is gone, and the next one's to trip over."""
+    with beating(pulse(held[0])):
+        wait_for(lambda: lease_left(held[0].step_id) > 10)
+    with heartbeat.at_rest():
+        get_settings.cache_clear()
+    time.sleep(5 * heartbeat.SECONDS)
+    assert get_settings.cache_info().currsize == 0
