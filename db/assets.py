@@ -77,6 +77,8 @@ class RenditionRole(StrEnum):
     THUMBNAIL = "thumbnail"
     CLEANED = "cleaned"
     SEGMENT = "segment"
+    SEGMENT_PROXY = "segment_proxy"
+    """A segment small and light: joined, they are the film's proxy."""
     SOUND = "sound"
     """The mix of narration and music, as long as the film."""
     NARRATION = "narration"

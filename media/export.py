@@ -1,4 +1,4 @@
-"""Derive what people look at from a master: poster, light proxy, animated preview."""
+"""Derive what people look at from a master: poster, WebM, animated preview."""
 
 from __future__ import annotations
 
@@ -26,42 +26,6 @@ def poster(master: Path, out: Path, *, at: float = 0.0, side: int = 1280) -> Non
             raise Permanent(f"There is no picture at {at:.1f} s.", code="no_frame", field="at")
         save_jpeg(shrink(open_image(still), side), out)
     out.with_suffix(".png").unlink(missing_ok=True)
-
-
-def web_proxy(
-    master: Path,
-    out: Path,
-    *,
-    height: int = 480,
-    on_progress: Callable[[float], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> None:
-    """Write a small H.264/AAC .mp4 that starts at once in a browser; `height` is the short side."""
-    seen = _film(master)
-    small = f"scale=-2:{height}" if seen.width >= seen.height else f"scale={height}:-2"
-    run(
-        [
-            *("-i", str(master.resolve()), "-map", "0:v:0", "-map", "0:a:0?", "-vf", small),
-            *(
-                "-c:v",
-                "libx264",
-                "-preset",
-                "veryfast",
-                "-crf",
-                "27",
-                "-pix_fmt",
-                "yuv420p",
-                "-threads",
-                THREADS,
-            ),
-            *("-c:a", "aac", "-b:a", "96k", "-ac", "2", *BITEXACT, "-movflags", "+faststart"),
-        ],
-        out=out,
-        timeout=_patience(seen),
-        on_progress=on_progress,
-        should_stop=should_stop,
-        role="master",
-    )
 
 
 def webm(

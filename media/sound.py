@@ -225,7 +225,15 @@ def _rehearse(mixed: Path, level: Loudness, target: float, ceiling: float, limit
     for _ in range(_REHEARSALS):
         heard = _read_meter(
             run(
-                ["-i", str(mixed), "-af", f"volume={gain:.3f}dB,{_limiter(ceiling)},ebur128", "-f", "null", "-"],
+                [
+                    "-i",
+                    str(mixed),
+                    "-af",
+                    f"volume={gain:.3f}dB,{_limiter(ceiling)},ebur128",
+                    "-f",
+                    "null",
+                    "-",
+                ],
                 timeout=limit,
                 role="mix",
             )

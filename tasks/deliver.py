@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ from core.errors import Invalid
 from db.assets import Film, Rendition, RenditionRole
 from db.work import Job, JobKind
 from media.captions import make_cues, to_srt, to_vtt
-from media.export import poster, web_proxy
+from media.compose import compose as join
+from media.export import poster
 from services import inputs
 from services.manifest import list_credits, portable, render_manifest
-from services.timeline import film_words, place_shots
+from services.renditions import latest_rendition
+from services.timeline import Placed, film_words, place_shots
+from tasks.finish import needed
 from tasks.library import blob_path
 from tasks.step import Run, step
 from tasks.tools import tool_versions
@@ -26,6 +31,8 @@ _ROLES = {
     "srt": RenditionRole.CAPTIONS,
     "vtt": RenditionRole.CAPTIONS,
 }
+AUDIO_RATE = "96k"
+"""Of a proxy's sound."""
 _MIMES = {
     "poster": ("poster.jpg", "image/jpeg"),
     "proxy": ("proxy.mp4", "video/mp4"),
@@ -61,8 +68,8 @@ def export(run: Run) -> None:
         if text is not None:
             out.write_text(text, encoding="utf-8")
         else:
-            with run.timing("encode_seconds"), blob_path(master) as path:
-                _encode(run, kind, path, out, master.duration or 0.0)
+            with run.timing("encode_seconds"):
+                _encode(run, kind, film, placed, master, out)
         made = {"stored": run.store(out, mime=mime, filename=filename).to_json()}
     with run.saving() as session:
         rendition = run.attach(
@@ -76,16 +83,18 @@ def export(run: Run) -> None:
         run.result = {**made, "rendition_id": str(rendition.id)}
 
 
-def _encode(run: Run, kind: str, master: Path, out: Path, seconds: float) -> None:
-    if kind == "poster":
-        poster(master, out, at=min(2.0, seconds / 3))
-    else:
-        web_proxy(
-            master,
-            out,
-            on_progress=lambda done: run.report(done / seconds if seconds else 0.0),
-            should_stop=run.stopped,
-        )
+def _encode(run: Run, kind: str, film: Film, placed: Sequence[Placed], master: Rendition, out: Path) -> None:
+    with ExitStack() as lent:
+        if kind == "poster":
+            poster(lent.enter_context(blob_path(master)), out, at=min(2.0, (master.duration or 0.0) / 3))
+            return
+        with run.loading() as session:
+            owners = [*(item.shot.id for item in placed), film.id]
+            lights = [latest_rendition(session, owner, RenditionRole.SEGMENT_PROXY) for owner in owners]
+            sound = latest_rendition(session, film.id, RenditionRole.SOUND)
+        parts = [lent.enter_context(blob_path(needed(light, "a light segment"))) for light in lights]
+        voice = lent.enter_context(blob_path(needed(sound, "the sound")))
+        join(parts, voice, out, audio_rate=AUDIO_RATE, should_stop=run.stopped)
 
 
 def _text(run: Run, session: Any, kind: str, film: Film, entries: list[dict[str, Any]]) -> str | None:

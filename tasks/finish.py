@@ -16,12 +16,13 @@ from media.cards import render_card
 from media.compose import Chapter
 from media.compose import compose as join
 from media.probe import probe
+from media.segments import proxy_size
 from media.segments import render_segment as render
 from media.sound import mix
 from services import inputs
 from services.films import usable_take
 from services.manifest import credits_text, list_credits
-from services.renditions import StoredFile, latest_rendition
+from services.renditions import latest_rendition
 from services.timeline import LEAD_IN, Placed, film_words, place_shots
 from tasks.library import blob_path, original_of
 from tasks.step import Run, step
@@ -94,25 +95,21 @@ def render_segment(run: Run) -> None:
     sha256 = rendition.blob_sha256 if rendition is not None else None
     made = run.remember(**inputs.for_segment(film, here, take, sha256, run.params))
     if made is None:
-        out = run.scratch / "segment.mp4"
+        out, light = run.scratch / "segment.mp4", run.scratch / "proxy.mp4"
         with run.timing("render_seconds"):
             if rendition is None:
                 card = run.scratch / "card.mp4"
                 _card(run, film, here.shot.title or inputs.card_words(film, here.shot), card, here.frames)
-                _segment(run, film, here, card, out, fades)
+                _segment(run, film, here, card, out, light, fades)
             else:
                 with blob_path(rendition) as path:
-                    _segment(run, film, here, path, out, fades, title=inputs.title_over(here.shot, take))
-        made = {"stored": _store_video(run, film, out, "segment.mp4", here.frames).to_json()}
+                    _segment(
+                        run, film, here, path, out, light, fades, title=inputs.title_over(here.shot, take)
+                    )
+        made = _store_pair(run, film, out, light, "segment", here.frames)
     with run.saving() as session:
-        segment = run.attach(
-            session,
-            run.subject_id,
-            RenditionRole.SEGMENT,
-            made,
-            parents=[rendition.id] if rendition is not None else [],
-            tool="ffmpeg",
-        )
+        parents = [rendition.id] if rendition is not None else []
+        segment = _attach_pair(session, run, run.subject_id, made, parents)
         run.result = {**made, "rendition_id": str(segment.id), "take_id": str(take.id) if take else None}
 
 
@@ -122,6 +119,7 @@ def _segment(
     here: Placed,
     take: Path,
     out: Path,
+    light: Path,
     fades: tuple[float, float],
     *,
     title: str | None = None,
@@ -148,6 +146,7 @@ def _segment(
     render(
         take,
         out,
+        proxy=light,
         width=film.width,
         height=film.height,
         fps=film.fps,
@@ -185,12 +184,13 @@ def credits_card(run: Run) -> None:
     frames = inputs.credits_frames(film, text)
     made = run.remember(**asked)
     if made is None:
-        card, out = run.scratch / "card.mp4", run.scratch / "credits.mp4"
+        card, out, light = (run.scratch / name for name in ("card.mp4", "credits.mp4", "proxy.mp4"))
         with run.timing("render_seconds"):
             _card(run, film, text, card, frames)
             render(
                 card,
                 out,
+                proxy=light,
                 width=film.width,
                 height=film.height,
                 fps=film.fps,
@@ -199,9 +199,9 @@ def credits_card(run: Run) -> None:
                 fade_out=FADE * 1.5,
                 should_stop=run.stopped,
             )
-        made = {"stored": _store_video(run, film, out, "credits.mp4", frames).to_json(), "frames": frames}
+        made = {**_store_pair(run, film, out, light, "credits", frames), "frames": frames}
     with run.saving() as session:
-        segment = run.attach(session, film.id, RenditionRole.SEGMENT, made)
+        segment = _attach_pair(session, run, film.id, made, [])
         run.result = {**made, "rendition_id": str(segment.id)}
 
 
@@ -264,8 +264,8 @@ def compose(run: Run) -> None:
         film = session.get_one(Film, run.film_id)
         placed = place_shots(session, film.id)
         segments = [_segment_of(session, item.shot) for item in placed]
-        segments.append(_needed(latest_rendition(session, film.id, RenditionRole.SEGMENT), "the end card"))
-        sound = _needed(latest_rendition(session, film.id, RenditionRole.SOUND), "the sound")
+        segments.append(needed(latest_rendition(session, film.id, RenditionRole.SEGMENT), "the end card"))
+        sound = needed(latest_rendition(session, film.id, RenditionRole.SOUND), "the sound")
         entries = list_credits(session, film.id)
     words = film_words(placed)
     srt = to_srt(make_cues(words)) if words else ""
@@ -332,25 +332,41 @@ def _join(
 
 
 def _segment_of(session: Session, shot: Shot) -> Rendition:
-    return _needed(latest_rendition(session, shot.id, RenditionRole.SEGMENT), f"the segment of {shot.name}")
+    return needed(latest_rendition(session, shot.id, RenditionRole.SEGMENT), f"the segment of {shot.name}")
 
 
-def _needed(rendition: Rendition | None, what: str) -> Rendition:
+def needed(rendition: Rendition | None, what: str) -> Rendition:
     if rendition is None:
         raise Permanent(f"Cannot compose: {what} is missing.", code="missing_segment")
     return rendition
 
 
-def _store_video(run: Run, film: Film, path: Path, filename: str, frames: int) -> StoredFile:
-    return run.store(
-        path,
-        mime="video/mp4",
-        filename=filename,
-        width=film.width,
-        height=film.height,
-        duration=frames / film.fps,
-        codec="h264",
-    )
+def _store_pair(run: Run, film: Film, segment: Path, light: Path, name: str, frames: int) -> dict[str, Any]:
+    seconds = frames / film.fps
+    return {
+        key: run.store(
+            path,
+            mime="video/mp4",
+            filename=filename,
+            width=width,
+            height=height,
+            duration=seconds,
+            codec="h264",
+        ).to_json()
+        for key, path, filename, (width, height) in (
+            ("stored", segment, f"{name}.mp4", (film.width, film.height)),
+            ("proxy", light, f"{name}-proxy.mp4", proxy_size(film.width, film.height)),
+        )
+    }
+
+
+def _attach_pair(
+    session: Session, run: Run, owner: UUID, made: dict[str, Any], parents: list[UUID]
+) -> Rendition:
+    segment = run.attach(session, owner, RenditionRole.SEGMENT, made, parents=parents, tool="ffmpeg")
+    light = {"stored": made["proxy"]}
+    run.attach(session, owner, RenditionRole.SEGMENT_PROXY, light, parents=[segment.id], tool="ffmpeg")
+    return segment
 
 
 def _slug(name: str) -> str:

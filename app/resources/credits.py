@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from flask import Response, request
 from sqlalchemy.orm import Session
@@ -18,16 +19,19 @@ from app.schemas.money import (
     LedgerPage,
     ReconcileArgs,
     ReconcileOut,
+    RefundIn,
     StatementIn,
     TopUpIn,
     TransferOut,
 )
-from core.errors import Invalid
+from core.errors import Conflict, Invalid
 from db.money import LedgerTransfer
 from db.session import reading
+from services.activities import record_activity
 from services.idempotency import Answer
 from services.ledger import lines_of, list_transfers, show_credits
-from services.money import money_mode, top_up
+from services.money import money_mode, refund, top_up
+from services.outcomes import find_submission
 from services.reconcile import Statement, reconcile
 
 blp = Blueprint(
@@ -63,21 +67,33 @@ def show_ledger(args: dict[str, Any]) -> Response:
 @blp.response(201, TransferOut)
 def pay_in(data: dict[str, Any]) -> Response:
     """Pay credits in; jobs that wait for money go on."""
-    key = request.headers.get("Idempotency-Key")
-    if not key:
-        raise Invalid(
-            "Money moves once per key: send an Idempotency-Key, such as the payment's number.",
-            field="Idempotency-Key",
-        )
-    caller = identity()
+    key, caller = _key(), identity()
 
     def start(session: Session) -> Answer:
         transfer = top_up(session, caller.workspace_id, caller.user_id, key=key, **data)
-        session.flush()
-        session.refresh(transfer)
-        wakeups.recheck_after(session, caller.workspace_id)
-        shown = _show(transfer, lines_of(session, [transfer])[transfer.id])
-        return Answer(201, TransferOut().dump(shown))
+        return _moved(session, caller.workspace_id, transfer)
+
+    return answer_once(start, body=data)
+
+
+@blp.post("/submissions/<uuid:submission_id>/refund")
+@needs("admin")
+@blp.doc(parameters=[{**IDEMPOTENCY_PARAMETER, "required": True}])
+@blp.arguments(RefundIn)
+@blp.response(201, TransferOut)
+def take_back(data: dict[str, Any], submission_id: UUID) -> Response:
+    """Book what a vendor gave back; jobs that wait for money go on."""
+    key, caller = _key(), identity()
+
+    def start(session: Session) -> Answer:
+        row = find_submission(session, caller.workspace_id, submission_id)
+        if row.hold_id is None:
+            raise Conflict(
+                "Nothing was held for this submission, so nothing was captured.", field="submission_id"
+            )
+        transfer = refund(session, row.hold_id, key=key, **data)
+        record_activity(session, caller.workspace_id, caller.user_id, "submission.refunded", row.id, **data)
+        return _moved(session, caller.workspace_id, transfer)
 
     return answer_once(start, body=data)
 
@@ -104,6 +120,24 @@ def compare_statement(data: dict[str, Any]) -> Response:
     asked = {name: data[name] for name in ("since", "until", "provider")}
     with reading() as session:
         return reply(ReconcileOut, reconcile(session, identity().workspace_id, statement=statement, **asked))
+
+
+def _key() -> str:
+    key = request.headers.get("Idempotency-Key")
+    if not key:
+        raise Invalid(
+            "Money moves once per key: send an Idempotency-Key, such as the payment's number.",
+            field="Idempotency-Key",
+        )
+    return key
+
+
+def _moved(session: Session, workspace_id: UUID, transfer: LedgerTransfer) -> Answer:
+    session.flush()
+    session.refresh(transfer)
+    wakeups.recheck_after(session, workspace_id)
+    shown = _show(transfer, lines_of(session, [transfer])[transfer.id])
+    return Answer(201, TransferOut().dump(shown))
 
 
 def _show(row: LedgerTransfer, lines: list[dict[str, Any]]) -> dict[str, Any]:

@@ -97,6 +97,18 @@ class TopUpIn(In):
     note = words(500, least=0, load_default="")
 
 
+class RefundIn(In):
+    """What a vendor gave back of a captured purchase."""
+
+    amount = fields.Integer(
+        strict=True,
+        required=True,
+        validate=validate.Range(min=1, max=10**12),
+        metadata={"description": "Micro-units of the purchase's currency; at most what is captured of it."},
+    )
+    note = words(500, least=0, load_default="")
+
+
 class LedgerLineOut(Out):
     account = fields.String(required=True)
     amount = fields.Integer(required=True)

@@ -593,6 +593,7 @@ def upgrade() -> None:
                 "thumbnail",
                 "cleaned",
                 "segment",
+                "segment_proxy",
                 "sound",
                 "narration",
                 "captions",

@@ -341,3 +341,33 @@ def test_money_or_a_cap_has_what_waits_for_it_looked_at(client, house, settings)
     assert [(m.task, m.args) for m in broker.messages()] == [
         ("recheck_budgets", [str(house.workspace_id)])
     ] * 2
+
+
+# -- refunds ---------------------------------------------------------------------------------------
+
+
+def give_back(client, row, amount, key="credit-note-1"):
+    return client.post(
+        f"/api/v1/submissions/{row}/refund", json={"amount": amount}, headers={"Idempotency-Key": key}
+    )
+
+
+def test_what_a_vendor_gave_back_is_available_again_once(client, house):
+    pay(client, "invoice-1", amount=1000)
+    _, bought = buy(make_job(house), 100, actual=80)
+    first = give_back(client, bought, 30)
+    assert first.status_code == 201, first.text
+    assert {line["account"]: line["amount"] for line in first.json["lines"]} == {"spent": -30, "credits": 30}
+    assert give_back(client, bought, 30).json == first.json
+    (wallet,) = client.get("/api/v1/credits").json["items"]
+    assert (wallet["available"], wallet["spent"]) == (1000 - 50, 50)
+    too_much = give_back(client, bought, 51, "credit-note-2")
+    assert (too_much.status_code, too_much.json["errors"].keys()) == (422, {"amount"})
+    assert differences(client.get("/api/v1/credits/reconcile")) == []
+
+
+def test_a_refund_needs_a_key_a_capture_and_the_right_workspace(client, house):
+    _, bought = buy(make_job(house), 100, actual=80)
+    nameless = client.post(f"/api/v1/submissions/{bought}/refund", json={"amount": 1})
+    assert (nameless.status_code, nameless.json["code"]) == (422, "invalid")
+    assert give_back(client, new_id(), 1).status_code == 404

@@ -12,10 +12,6 @@ from tests.e2e.test_reuse import Film3
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
-SOUNDING = {("film", "sound"), ("film", "master"), ("film", "proxy")}
-"""The mix of a busy machine is not yet the same to the last bit each time, and so is not what holds it."""
-
-
 def files_of(film):
     """Digest of a film's files, its shots' and its takes', by whose it is, its role and its name."""
     with film.studio.rows() as session:
@@ -24,15 +20,7 @@ def files_of(film):
         for shot in film_shots(session, made.id):
             owners |= {shot.id: f"shot {shot.position}", shot.selected_take_id: f"take {shot.position}"}
         rows = session.scalars(select(Rendition).where(Rendition.asset_id.in_(owners))).all()
-        return {
-            (owners[row.asset_id], row.role.value, row.filename): row.blob_sha256
-            for row in rows
-            if row.filename != "manifest.json"  # it names the sound's digest
-        }
-
-
-def without_sound(files):
-    return {key: digest for key, digest in files.items() if key[:2] not in SOUNDING}
+        return {(owners[row.asset_id], row.role.value, row.filename): row.blob_sha256 for row in rows}
 
 
 def test_without_reuse_the_same_brief_gives_the_same_bytes_however_many_work_on_it(studio):
@@ -74,4 +62,4 @@ def test_without_reuse_the_same_brief_gives_the_same_bytes_however_many_work_on_
     } <= roles
     assert {name for *_, name in first} >= {"credits.json", "captions.vtt"}
     assert all(step.reused_from is None for step in studio.steps(other.id))
-    assert without_sound(files_of(other)) == without_sound(first)
+    assert files_of(other) == first

@@ -10,12 +10,12 @@ from media.captions import make_cues, to_ass
 from media.cards import render_card
 from media.compose import Chapter, compose
 from media.craft import Craft
-from media.export import gif, poster, web_proxy, webm
+from media.export import gif, poster, webm
 from media.ffmpeg import run
 from media.images import open_image
 from media.motion import render_still
 from media.probe import probe
-from media.segments import render_segment
+from media.segments import proxy_size, render_segment
 from media.sound import mix
 from tests.media.test_motion import read_grey
 
@@ -107,6 +107,37 @@ def test_the_same_parts_give_the_same_master(segments, speech: Path, tmp_path: P
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+def test_light_segments_join_to_a_light_film(take: Path, speech: Path, tmp_path: Path) -> None:
+    lights = []
+    for i, frames in enumerate((20, 31)):
+        lights.append(tmp_path / f"light{i}.mp4")
+        whole = tmp_path / f"whole{i}.mp4"
+        render_segment(take, whole, width=1280, height=720, fps=25, frames=frames, proxy=lights[-1])
+        small, large = probe(lights[-1]), probe(whole)
+        assert (small.width, small.height, small.frames) == (854, 480, frames)
+        assert (large.width, large.height, large.frames) == (1280, 720, frames)
+        assert lights[-1].stat().st_size < whole.stat().st_size
+    mix([(speech, 0.2)], None, tmp_path / "mix.m4a", duration=51 / 25)
+    joined = compose(lights, tmp_path / "mix.m4a", tmp_path / "light.mp4", audio_rate="96k")
+    assert (joined.frames, joined.width, joined.has_audio) == (51, 854, True)
+    copied = compose(lights, tmp_path / "mix.m4a", tmp_path / "copied.mp4")
+    assert (tmp_path / "light.mp4").stat().st_size < (tmp_path / "copied.mp4").stat().st_size
+    assert copied.frames == joined.frames
+
+
+@pytest.mark.parametrize(
+    ("frame", "light"),
+    [
+        ((1280, 720), (854, 480)),
+        ((720, 1280), (480, 854)),
+        ((1080, 1080), (480, 480)),
+        ((426, 240), (426, 240)),
+    ],
+)
+def test_a_light_segment_is_never_larger_than_the_segment(frame, light) -> None:
+    assert proxy_size(*frame) == light
+
+
 def test_sound_of_another_length_is_refused_and_nothing_is_kept(
     segments, speech: Path, tmp_path: Path
 ) -> None:
@@ -156,16 +187,14 @@ def test_the_craft_offers_what_local_providers_need(
 def test_exports_are_derived_from_a_master(make_clip, tmp_path: Path) -> None:
     master = make_clip("sound.mp4", sound=True)
     poster(master, tmp_path / "p.jpg", at=99, side=160)
-    web_proxy(master, tmp_path / "small.mp4", height=90)
     webm(master, tmp_path / "film.webm")
     gif(master, tmp_path / "film.gif", seconds=0.5, width=160)
     assert open_image(tmp_path / "p.jpg").shape == (90, 160, 3)
-    small, vp9 = probe(tmp_path / "small.mp4"), probe(tmp_path / "film.webm")
-    assert (small.width, small.height, small.has_audio) == (160, 90, True)
+    vp9 = probe(tmp_path / "film.webm")
     assert (vp9.video_codec, vp9.audio_codec) in {
         ("vp9", "opus"),
         ("libvpx-vp9", "libopus"),
         ("vp9", "libopus"),
     }
     assert (tmp_path / "film.gif").read_bytes()[:4] == b"GIF8"
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 3
