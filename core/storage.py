@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FILES_PATH = "/api/v1/files/"
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
-_SCRATCH = ".incoming"  # starts with a dot, so no key can name it
+INCOMING = ".incoming"  # starts with a dot, so no key can name it
 _MIN_SECRET = 16
 
 
@@ -106,7 +106,7 @@ class DiskStorage:
 
     def put(self, key: str, path: Path, *, mime: str) -> None:  # noqa: ARG002 (S3 needs it)
         target = self._path(key)
-        scratch = self._root / _SCRATCH / uuid.uuid4().hex
+        scratch = self._root / INCOMING / uuid.uuid4().hex
         try:
             scratch.parent.mkdir(parents=True, exist_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +163,7 @@ class DiskStorage:
             check_key(prefix.rstrip("/"))
         start = self._root / prefix.rpartition("/")[0]
         for folder, folders, files in os.walk(start):
-            folders[:] = sorted(name for name in folders if name != _SCRATCH)
+            folders[:] = sorted(name for name in folders if name != INCOMING)
             for name in sorted(files):
                 path = Path(folder, name)
                 key = path.relative_to(self._root).as_posix()

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import select
 
 from core.settings import get_settings
+from core.storage import INCOMING
 from db.session import reading
 from db.work import Step, StepState
 from tasks.beat import duty
@@ -24,10 +25,11 @@ LEFT_SECONDS = 3600.0
 def clean_scratch() -> None:
     """Delete what nobody has touched for an hour, unless its step is still being worked on.
 
-    A step deletes its own folder; one whose worker was killed cannot.
+    A step deletes its own folder; one whose worker was killed cannot, nor does it finish what it was storing.
     """
-    folder = get_settings().var_dir / "scratch"
-    left = [path for path in folder.iterdir() if _age(path) > LEFT_SECONDS] if folder.is_dir() else []
+    home = get_settings().var_dir
+    folders = [folder for folder in (home / "scratch", home / "store" / INCOMING) if folder.is_dir()]
+    left = [path for folder in folders for path in folder.iterdir() if _age(path) > LEFT_SECONDS]
     if not left:
         return
     with reading() as session:

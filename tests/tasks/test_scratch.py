@@ -63,3 +63,14 @@ def test_a_left_over_file_goes_too_and_no_folder_is_no_error(scratch, settings):
     scratch.rmdir()
     duties.clean_scratch()
     assert not scratch.exists()
+
+
+def test_what_was_being_stored_when_its_worker_was_killed_goes(scratch, settings):
+    half = settings.var_dir / "store" / ".incoming" / "0f3a"
+    whole = settings.var_dir / "store" / "blobs" / "0f3a"
+    for path in (half, whole):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half a film")
+        os.utime(path, (0, 0))
+    duties.clean_scratch()
+    assert (half.exists(), whole.exists()) == (False, True)
