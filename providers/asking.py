@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,27 @@ def mime_of(picture: Path) -> str:
     raise Rejected(
         f"A reference picture is one of {', '.join(_PICTURES)}.", code="bad_reference", field="reference"
     )
+
+
+def size_of(picture: Path) -> tuple[int, int]:
+    """Width and height of a JPEG or PNG, by its header: no picture library is loaded to ask for a price."""
+    with picture.open("rb") as stream:
+        head = stream.read(24)
+        try:
+            if head.startswith(_PICTURES["image/png"]):
+                return struct.unpack(">II", head[16:24])
+            stream.seek(2)
+            while True:  # segments of a JPEG up to its frame, which is any of C0 to CF but three
+                begins, kind, length = struct.unpack(">BBH", stream.read(4))
+                if begins != 0xFF:
+                    break
+                if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+                    height, width = struct.unpack(">xHH", stream.read(5))
+                    return width, height
+                stream.seek(length - 2, os.SEEK_CUR)
+        except struct.error:
+            pass
+    raise Rejected("This reference picture cannot be read.", code="bad_reference", field="reference")
 
 
 def data_uri(picture: Path) -> str:

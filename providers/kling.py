@@ -1,13 +1,16 @@
-"""Make takes with Kling, by its new standard API.
+"""Make takes with Kling, by its new standard API. The older one is `kling_legacy`.
 
 Vendor: https://kling.ai/document-api (authentication, error codes, callbacks, concurrency, video 3.0);
 read 2026-11. Host: api-singapore.klingai.com, in mainland China api-beijing.klingai.com.
 Auth: `Authorization: Bearer <API key>`; the older keys that sign a JWT are refused here.
-Call: POST /text-to-video/{model}, then GET /tasks?task_ids=a,b; `external_task_id` is ours, unique per
-account, and finds a task whose answer was lost (GET /tasks?external_task_ids=x). What a repeated one is
-answered with is not documented: it is read as "look it up".
-Limits: tasks in work at once, per model and resource pack (429 1303); prompts of 3072 characters; no
-cancelling; no limit of ids in one poll is told, 100 keep the address short. Results are kept for 30 days.
+Call: POST /text-to-video/{model} or /image-to-video/{model}, then GET /tasks?task_ids=a,b; `external_task_id`
+is ours, unique per account, and finds a task whose answer was lost (GET /tasks?external_task_ids=x). What a
+repeated one is answered with is not documented: it is read as "look it up".
+Pictures: the first frame, as base64 (that this API takes what the older one takes is not documented).
+Callbacks: at every change of status; signed by Standard Webhooks only where a secret was made in the vendor's
+console. Without KLING_WEBHOOK_SECRET one is no more than a reason to poll.
+Limits: tasks in work at once, per model and resource pack (429 1303); no cancelling; no limit of ids in one
+poll is told, 100 keep the address short. Results are kept for 30 days.
 Billing: per second of film, when a task succeeds; one unit is 0.14 USD. Prices stand in `kling.toml`.
 Quirks: `code: 0` only says that the call worked; 429 with 1100 to 1102 or 1304 is final; `multi_shot` is on
 unless switched off; Turbo knows no `audio`; the field sent as `external_task_id` comes back as `external_id`.
@@ -15,7 +18,10 @@ unless switched off; Turbo knows no `audio`; the field sent as `external_task_id
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -32,9 +38,11 @@ from core.errors import (
     Unconfirmed,
 )
 from core.redact import redact
+from providers.asking import STATUSES, download, mime_of, no_clip, object_in, size_of, words_for
 from providers.base import (
     Answer,
     AnswerState,
+    Callback,
     Context,
     Handle,
     Limits,
@@ -43,7 +51,8 @@ from providers.base import (
     Vendor,
     VideoRequest,
 )
-from providers.models import Model, load
+from providers.models import Model, Models, load
+from providers.webhooks import verify_standard
 
 _STATES = {
     "submitted": AnswerState.RUNNING,
@@ -52,20 +61,21 @@ _STATES = {
     "succeed": AnswerState.SUCCEEDED,  # the older API's word
     "failed": AnswerState.FAILED,
 }
-_STATUSES = tuple(range(400, 600))
-_ACCOUNT = {1000, 1001, 1002, 1003, 1004, 1100, 1101, 1102, 1103, 1304}
+_ACCOUNT = {1000, 1001, 1002, 1100, 1101, 1102, 1103, 1304}
 _CONTENT = {1300, 1301}
 _LATER = {1302, 1303}
+_CLOCK = {1003, 1004}
+"""A signed token that does not count yet, or no longer: every call signs a fresh one."""
 _UNIT = 140_000
-_MODELS = load("kling")
-_MAX_BYTES = 2 << 30
-_GONE = ("http_403", "http_404", "http_410")
+_SHORTEST_SIDE = 300
+_WIDEST = 2.5
 
 
 class Kling(Vendor):
     slug: ClassVar[str] = "kling"
     kind: ClassVar[Literal["video"]] = "video"
-    models: ClassVar[tuple[str, ...]] = _MODELS.ids
+    table: ClassVar[Models] = load("kling")
+    models: ClassVar[tuple[str, ...]] = table.ids
     batch: ClassVar[int] = 100
     can_look_up: ClassVar[bool] = True
     limits: ClassVar[Limits] = Limits(poll_seconds=2.0)
@@ -73,124 +83,169 @@ class Kling(Vendor):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.model = context.model or self._own.model or _MODELS.default
-        key = self._own.api_key
-        self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        self.model = context.model or self._own.model or self.table.default
 
     def quote(self, request: VideoRequest) -> Quote:
-        model = _MODELS.get(self.model, self._today)
-        _prompt(request, model)
+        model = self.table.get(self.model, self._today)
+        no_clip(request, "Kling")
+        model.check_prompt(words_for(request))
+        model.check_image(request.image)
+        if request.image is not None:
+            _check_picture(request.image)
         resolution = model.resolution_for(request.width, request.height)
         return model.quote(model.seconds_for(request.frames / request.fps), resolution, today=self._today)
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:
+        path, body = self._order(self.table.find(self.model), request, client_token)
         answer = self._http.post(
-            f"{self.endpoint}/text-to-video/{self.model}",
-            json_body=_body(_MODELS.find(self.model), request, client_token),
-            headers=self._headers,
-            expect=_STATUSES,
+            f"{self.endpoint}{path}", json_body=body, headers=self._headers(), expect=STATUSES
         )
-        if answer.status >= 400:
-            raise _refusal(answer, write=True)
-        try:
-            body = answer.json()
-        except Permanent as error:
-            raise Unconfirmed(error.message) from None
-        data = body.get("data") if isinstance(body, dict) else None
-        if isinstance(body, dict) and body.get("code") not in (0, None):
-            raise _refusal(answer, write=True)
-        if not isinstance(data, dict) or not data.get("id"):
+        data = self._data(answer, write=True)
+        number = data.get("id", data.get("task_id")) if isinstance(data, dict) else None
+        if not number:
             raise Unconfirmed(f"Kling's answer names no task: {answer.excerpt()}")
-        return Submitted(str(data["id"]))
+        return Submitted(str(number))
 
     def poll(self, handles: Sequence[Handle]) -> list[Answer]:
         """A task that is not listed may be too young to be: it counts as running."""
         vendor_ids = [handle.vendor_id for handle in handles]
-        found = {task["id"]: task for task in self._tasks("task_ids", vendor_ids)}
-        return [
-            _read(found[vendor_id])
-            if vendor_id in found
-            else Answer(vendor_id, AnswerState.RUNNING, error="Kling does not list this task.")
-            for vendor_id in vendor_ids
-        ]
+        found = {answer.vendor_id: answer for answer in self._tasks("task_ids", vendor_ids)}
+        return [found.get(vendor_id, unlisted(vendor_id)) for vendor_id in vendor_ids]
 
     def lookup(self, client_token: str) -> Answer | None:
-        tasks = self._tasks("external_task_ids", [client_token])
-        return next(
-            (_read(task) for task in tasks if task.get("external_id", client_token) == client_token), None
-        )
+        answers = self._tasks("external_task_ids", [client_token])
+        return next((a for a in answers if a.raw.get("external_id", client_token) == client_token), None)
 
     def fetch(self, answer: Answer, out: Path) -> None:
         """Download the film. A link that leads nowhere may have expired: ask for the task once more."""
         url = next((o["url"] for o in _outputs(answer.raw) if o.get("url")), None)
         if url is None:
             raise Retryable("Kling says it is made and names no file.", code="no_result")
+        download(self._http, str(url), out)
+
+    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:
+        secret = self._own.webhook_secret
+        if secret is None:
+            event_id = hashlib.sha256(body).hexdigest()
+        else:
+            event_id = verify_standard(secret.get_secret_value(), headers, body, now)
         try:
-            self._http.download(str(url), out, _MAX_BYTES)
-        except Permanent as error:
-            if error.code in _GONE:
-                raise Retryable(f"The result is not there: {error.message}", code="result_missing") from None
-            raise
+            answer = read(json.loads(body))
+        except ValueError:
+            answer = None
+        if answer is None:
+            raise Rejected("This callback names no task.", code="bad_callback")
+        # The vendor's example of a signed callback says "succeeded" and names no file.
+        if secret is None or (answer.state is AnswerState.SUCCEEDED and not _outputs(answer.raw)):
+            return Callback(event_id, ask=(answer.vendor_id,))
+        return Callback(event_id, answers=(answer,))
 
-    def _tasks(self, kind: str, ids: Sequence[str]) -> list[dict[str, Any]]:
-        answer = self._http.get(
-            f"{self.endpoint}/tasks", params={kind: ",".join(ids)}, headers=self._headers, expect=_STATUSES
-        )
-        body = answer.json() if answer.status < 400 else None
-        if not isinstance(body, dict) or body.get("code") not in (0, None):
-            raise _refusal(answer, write=False)
-        data = body.get("data")
-        tasks = data if isinstance(data, list) else [data]
-        return [
-            {**task, "id": str(task["id"])} for task in tasks if isinstance(task, dict) and task.get("id")
+    # -- how this API is asked -----------------------------------------------------------------------
+
+    def _headers(self) -> dict[str, str]:
+        key = self._own.api_key
+        return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+
+    def _order(self, model: Model, request: VideoRequest, client_token: str) -> tuple[str, dict[str, Any]]:
+        settings: dict[str, Any] = {
+            "multi_shot": False,
+            "resolution": model.resolution_for(request.width, request.height),
+            "duration": model.seconds_for(request.frames / request.fps),
+        }
+        if not model.id.endswith("3.0-turbo"):
+            settings["audio"] = "off"
+        body: dict[str, Any] = {
+            "settings": settings,
+            "options": {"external_task_id": client_token, **self._callback()},
+        }
+        if request.image is None:
+            settings["aspect_ratio"] = model.ratio_for(request.width, request.height)
+            return f"/text-to-video/{model.id}", {"prompt": words_for(request), **body}
+        contents = [
+            {"type": "prompt", "text": words_for(request)},
+            {"type": "first_frame", "url": as_base64(request.image)},
         ]
+        return f"/image-to-video/{model.id}", {"contents": contents, **body}
+
+    def _callback(self) -> dict[str, str]:
+        return {"callback_url": self._callback_url} if self._callback_url else {}
+
+    def _tasks(self, kind: str, ids: Sequence[str]) -> list[Answer]:
+        answer = self._http.get(
+            f"{self.endpoint}/tasks", params={kind: ",".join(ids)}, headers=self._headers(), expect=STATUSES
+        )
+        data = self._data(answer, write=False)
+        found = [read(task) for task in (data if isinstance(data, list) else [data])]
+        return [answer for answer in found if answer is not None]
+
+    def _data(self, answer: HttpAnswer, *, write: bool) -> Any:
+        """What is inside the vendor's envelope; raises what a refusal means."""
+        try:
+            body = answer.json() if answer.status < 400 else None
+        except Permanent as error:
+            if write:
+                raise Unconfirmed(error.message) from None
+            raise
+        if not isinstance(body, dict) or body.get("code") not in (0, None):
+            raise _refusal(answer, self.slug.upper(), write=write)
+        return body.get("data")
 
 
-def _prompt(request: VideoRequest, model: Model) -> str:
-    """What is asked for in words; the camera's move has no field of its own."""
-    if request.image is not None or request.clip is not None:
-        raise Rejected("Kling is asked with words only here; a picture is shown by another provider.")
-    prompt = request.prompt.strip()
-    if prompt and request.move not in (None, "auto"):
-        prompt = f"{prompt.rstrip('.')}. Camera: {request.move}."
-    return model.check_prompt(prompt)
+def as_base64(picture: Path) -> str:
+    return base64.b64encode(picture.read_bytes()).decode()
 
 
-def _body(model: Model, request: VideoRequest, client_token: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {
-        "multi_shot": False,
-        "resolution": model.resolution_for(request.width, request.height),
-        "aspect_ratio": model.ratio_for(request.width, request.height),
-        "duration": model.seconds_for(request.frames / request.fps),
-    }
-    if not model.id.endswith("3.0-turbo"):
-        settings["audio"] = "off"
-    return {
-        "prompt": _prompt(request, model),
-        "settings": settings,
-        "options": {"external_task_id": client_token},
-    }
+def unlisted(vendor_id: str) -> Answer:
+    return Answer(vendor_id, AnswerState.RUNNING, error="Kling does not list this task.")
 
 
-def _read(task: dict[str, Any]) -> Answer:
-    state = _STATES.get(str(task.get("status")), AnswerState.RUNNING)
-    message = str(task.get("message") or "").strip()
+def read(task: Any) -> Answer | None:
+    """What a task says, in the words of either API; None when it is no task."""
+    number = task.get("id", task.get("task_id")) if isinstance(task, dict) else None
+    if not number:
+        return None
+    state = _STATES.get(str(task.get("status", task.get("task_status"))), AnswerState.RUNNING)
+    if state is not AnswerState.FAILED:
+        return Answer(
+            str(number), state, raw=task, cost=_cost(task) if state is AnswerState.SUCCEEDED else None
+        )
+    message = str(task.get("message", task.get("task_status_msg")) or "").strip()
     return Answer(
-        task["id"],
+        str(number),
         state,
-        error=redact(message)[:500] or "Kling says failed, and not why."
-        if state is AnswerState.FAILED
-        else None,
+        error=redact(message)[:500] or "Kling says failed, and not why.",
         raw=task,
-        cost=_cost(task) if state is AnswerState.SUCCEEDED else None,
+        code="moderated" if "risk control" in message.lower() else "vendor_failed",
     )
+
+
+def _check_picture(picture: Path) -> None:
+    """Refuse a picture that the older API's reference does; the newer one's says no more than its bytes."""
+    if (mime := mime_of(picture)) not in ("image/jpeg", "image/png"):
+        raise Rejected(
+            f"Kling begins with pictures of image/jpeg or image/png; this one is {mime}.",
+            code="bad_reference",
+            field="reference",
+        )
+    width, height = size_of(picture)
+    if min(width, height) < _SHORTEST_SIDE or max(width, height) > _WIDEST * min(width, height):
+        raise Rejected(
+            f"Kling begins with pictures of {_SHORTEST_SIDE} pixels a side at least and of a shape from "
+            f"1:{_WIDEST} to {_WIDEST}:1; this one is {width}x{height}.",
+            code="bad_reference",
+            field="reference",
+        )
 
 
 def _cost(task: dict[str, Any]) -> int | None:
     """What was charged in micro-USD: the list price where it is told, else the units."""
+    if units := task.get("final_unit_deduction"):
+        return _sum([{"amount": units}])
     lines = task.get("billing")
-    if not isinstance(lines, list) or not lines:
-        return None
+    return _sum(lines) if isinstance(lines, list) and lines else None
+
+
+def _sum(lines: list[Any]) -> int | None:
     total = Decimal(0)
     for line in lines:
         try:
@@ -204,25 +259,32 @@ def _cost(task: dict[str, Any]) -> int | None:
 
 
 def _outputs(task: Any) -> list[dict[str, Any]]:
-    outputs = task.get("outputs") if isinstance(task, dict) else None
-    found = [o for o in outputs or [] if isinstance(o, dict)]
+    task = task if isinstance(task, dict) else {}
+    result = task.get("task_result")
+    outputs = task.get("outputs") or (result.get("videos") if isinstance(result, dict) else None)
+    found = [o for o in outputs if isinstance(o, dict)] if isinstance(outputs, list) else []
     return [o for o in found if o.get("type", "video") == "video"]
 
 
-def _refusal(answer: HttpAnswer, *, write: bool) -> PipelineError:
+def _refusal(answer: HttpAnswer, slug: str, *, write: bool) -> PipelineError:
     """Sort a refusal by the code in its body, else by its status."""
-    code, message = _said(answer)
+    body = object_in(answer)
+    said = str(body.get("code", ""))
+    code = int(said) if said.isdigit() and said != "0" else None
+    message = redact(str(body.get("message", "")))[:300] if body else answer.excerpt()
     status = answer.status
     what = f"Kling answered {status}{f' ({code})' if code else ''}: {message}"
     ours = f"kling_{code}" if code else f"http_{status}"
     if code in _ACCOUNT or (code is None and status in (401, 402, 403)):
-        return Misconfigured(f"{what} Check the account and KLING_API_KEY.", code=ours)
+        return Misconfigured(f"{what} Check the account and {slug}_API_KEY.", code=ours)
+    if code in _CLOCK:
+        return Retryable(f"{what} Check this machine's clock.", code=ours)
     if code in _CONTENT:
         return Moderated(what, code="moderated", field="prompt")
     if code in _LATER or status == 429:
         return Retryable(what, retry_after=retry_after(answer), code="throttled")
     if code in (1202, 1203) or status == 404:
-        return Misconfigured(f"{what} Check KLING_MODEL and KLING_URL.", code=ours)
+        return Misconfigured(f"{what} Check {slug}_MODEL and {slug}_URL.", code=ours)
     if write and "external_task_id" in message:
         return Unconfirmed(f"{what} A task of this name may be there already.")
     if code in (1200, 1201) or status in (400, 422):
@@ -234,17 +296,6 @@ def _refusal(answer: HttpAnswer, *, write: bool) -> PipelineError:
     if status < 400:
         return Unconfirmed(what) if write else Retryable(what, code="bad_answer")
     return Permanent(what, code=ours)
-
-
-def _said(answer: HttpAnswer) -> tuple[int | None, str]:
-    try:
-        body = answer.json()
-    except Permanent:
-        return None, answer.excerpt()
-    if not isinstance(body, dict):
-        return None, answer.excerpt()
-    code = str(body.get("code", ""))
-    return int(code) if code.isdigit() and code != "0" else None, redact(str(body.get("message", "")))[:300]
 
 
 ADAPTER = Kling

@@ -1,11 +1,16 @@
 """Kling's new standard API on the wire.
 
-Read from the vendor's pages (kling.ai/document-api) in 2026-11. Any key but `wrong` is taken. What a second
-task with the same `external_task_id` is answered is not documented; here it is 400 with code 1201.
+Read from the vendor's pages (kling.ai/document-api) in 2026-11. Any key but `wrong` is taken, and no signed
+token, which belongs to the older API. What a second task with the same `external_task_id` is answered is not
+documented; here it is 400 with code 1201. A callback is sent when a task has ended, signed with the secret of
+`simulator.webhooks`.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import time
 from typing import Any, ClassVar
 
@@ -13,6 +18,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from simulator.books import Task
 from simulator.dialect import Dialect
+from simulator.webhooks import sign_standard
 
 PRICES = {
     "kling-3.0": {"720p": 84_000, "1080p": 112_000, "4k": 420_000},
@@ -42,60 +48,91 @@ _WORDS = {
 
 class Kling(Dialect):
     slug: ClassVar[str] = "kling"
+    prices: ClassVar[dict[str, dict[str, int]]] = PRICES
 
     def routes(self, doors: Blueprint) -> None:
         doors.post("/text-to-video/<model>")(self.create)
+        doors.post("/image-to-video/<model>", endpoint="image")(self.create)
         doors.get("/tasks")(self.list_tasks)
         doors.get("/results/<number>.mp4")(self.result)
 
     def refusal(self, fault: str) -> Response:
         status, code, message = _REFUSALS[fault]
         wait = {"Retry-After": "1"} if fault == "throttled-wait" else {}
-        return _error(status, code, f"simulated: {message}", wait)
+        return error(status, code, f"simulated: {message}", wait)
+
+    def callback(self, task: Task) -> tuple[dict[str, str], bytes]:
+        body = json.dumps(self.shown(task)).encode()
+        return sign_standard(f"evt-{task.id}", body, time.time()), body
 
     def create(self, model: str) -> Any:
-        if refusal := _unwelcome():
+        if (refusal := unwelcome()) is not None:
             return refusal
         body = request.get_json(silent=True)
-        if fault := _wrong(model, body):
+        begins = "image" in request.path
+        if (fault := _wrong(model, body, begins=begins)) is not None:
             return fault
         assert isinstance(body, dict)
-        external = body.get("options", {}).get("external_task_id")
-        submit = self.submitting(body["prompt"], external)
+        settings, options = body.get("settings", {}), body.get("options", {})
+        prompt = _content(body, "prompt", "text") if begins else body["prompt"]
+        return self.order(
+            model=model,
+            prompt=prompt,
+            resolution=settings.get("resolution", "720p"),
+            aspect=settings.get("aspect_ratio", "16:9"),
+            seconds=settings.get("duration", 5),
+            options=options,
+            picture=_content(body, "first_frame", "url") if begins else None,
+        )
+
+    def order(
+        self,
+        *,
+        model: str,
+        prompt: str,
+        resolution: str,
+        aspect: str,
+        seconds: int,
+        options: dict[str, Any],
+        picture: str | None,
+    ) -> Any:
+        """Take a request that is in order."""
+        external = options.get("external_task_id")
+        submit = self.submitting(prompt, external)
         if (refusal := submit.refused()) is not None:
             return refusal
-        settings = body.get("settings", {})
-        resolution, seconds = settings.get("resolution", "720p"), settings.get("duration", 5)
-        across, down = ASPECTS[settings.get("aspect_ratio", "16:9")]
+        across, down = ASPECTS[aspect]
         unit = SIDES[resolution] / min(across, down)
         task = self.accept(
             submit,
             token=external,
             model=model,
-            prompt=body["prompt"],
+            prompt=prompt,
             width=round(across * unit),
             height=round(down * unit),
             seconds=seconds,
-            price=PRICES[model][resolution] * seconds,
+            price=self.prices[model][resolution] * seconds,
+            callback_url=options.get("callback_url"),
+            facts={"picture": len(picture or "")},
         )
         if task is None:
-            return _error(400, 1201, f"external_task_id {external} already exists")
-        return submit.answered(_success(self._shown(task)))
+            return error(400, 1201, f"external_task_id {external} already exists")
+        return submit.answered(success(self.shown(task)))
 
     def list_tasks(self) -> Any:
-        if refusal := _unwelcome():
+        if (refusal := unwelcome()) is not None:
             return refusal
         ids, external = request.args.get("task_ids"), request.args.get("external_task_ids")
         if (ids is None) == (external is None):
-            return _error(400, 1201, "Give task_ids or external_task_ids")
+            return error(400, 1201, "Give task_ids or external_task_ids")
         wanted = (ids or external or "").split(",")
         self.books.count("polls" if ids is not None else "lookups")
         self.books.count("polled ids" if ids is not None else "looked up ids", len(wanted))
         by_token = {} if ids is not None else {"external_ids": wanted}
         tasks = self.books.find(self.slug, **(by_token or {"ids": wanted}))
-        return _success([self._shown(task) for task in tasks])
+        return success([self.shown(task) for task in tasks])
 
-    def _shown(self, task: Task) -> dict[str, Any]:
+    def shown(self, task: Task) -> dict[str, Any]:
         status = _WORDS[self.phase(task)]
         shown: dict[str, Any] = {
             "id": task.vendor_id,
@@ -127,44 +164,71 @@ class Kling(Dialect):
         return shown
 
 
-def _unwelcome() -> Any:
+def unwelcome(*, tokens: bool = False) -> Response | None:
+    """Refuse a caller without a key; `tokens` says whether a signed token may stand for one."""
     said = request.headers.get("Authorization", "")
     if not said.startswith("Bearer ") or said == "Bearer wrong":
-        return _error(401, 1002, "Authentication error")
+        return error(401, 1002, "Authentication error")
+    if said.count(".") == 2 and not tokens:
+        return error(401, 1002, "Authentication error. The current API does not support AK/SK")
     return None
 
 
-def _wrong(model: str, body: Any) -> Any:
+def _wrong(model: str, body: Any, *, begins: bool) -> Response | None:
     """Judge a request as the vendor's reference does; None when it is in order."""
     if model not in PRICES:
-        return _error(404, 1203, f"The model {model} does not exist")
-    if not isinstance(body, dict) or not isinstance(body.get("prompt"), str) or not body["prompt"]:
-        return _error(400, 1200, "prompt is required")
-    if len(body["prompt"]) > 3072:
-        return _error(400, 1201, "prompt is longer than 3072 characters")
+        return error(404, 1203, f"The model {model} does not exist")
+    words = "contents" if begins else "prompt"
+    if not isinstance(body, dict) or not body.get(words):
+        return error(400, 1200, f"{words} is required")
     settings, options = body.get("settings", {}), body.get("options", {})
-    known = {"multi_shot", "audio", "resolution", "aspect_ratio", "duration"}
-    if unknown := [*(settings.keys() - known), *(body.keys() - {"prompt", "settings", "options"})]:
-        return _error(400, 1201, f"unknown parameter {unknown[0]}")
-    if unknown := [*(options.keys() - {"callback_url", "external_task_id", "watermark_info"})]:
-        return _error(400, 1201, f"unknown parameter {unknown[0]}")
+    known = {"multi_shot", "audio", "resolution", "duration", *(() if begins else ("aspect_ratio",))}
+    unknown = [*(settings.keys() - known), *(body.keys() - {words, "settings", "options"})]
+    unknown += options.keys() - {"callback_url", "external_task_id", "watermark_info"}
+    if unknown:
+        return error(400, 1201, f"unknown parameter {unknown[0]}")
+    if begins and not is_picture(_content(body, "first_frame", "url")):
+        return error(400, 1201, "first_frame is an address or base64")
     if model.endswith("3.0-turbo") and "audio" in settings:
-        return _error(400, 1201, "audio is not supported by this model")
-    if settings.get("resolution", "720p") not in PRICES[model]:
-        return _error(400, 1201, "resolution is not supported")
-    if settings.get("aspect_ratio", "16:9") not in ASPECTS:
-        return _error(400, 1201, "aspect_ratio is not supported")
+        return error(400, 1201, "audio is not supported by this model")
     durations = range(3, 16) if model.startswith("kling-3") else (5, 10)
-    if settings.get("duration", 5) not in durations or isinstance(settings.get("duration", 5), bool):
-        return _error(400, 1201, "duration is not supported")
+    prompt = _content(body, "prompt", "text") if begins else body["prompt"]
+    offered = {"resolution": PRICES[model], "aspect_ratio": ASPECTS, "duration": durations}
+    return judge(prompt, 3072, settings, offered)
+
+
+def judge(prompt: Any, longest: int, settings: dict[str, Any], offered: dict[str, Any]) -> Response | None:
+    """Refuse words that are too many, and a setting that is not among those offered."""
+    if not isinstance(prompt, str) or not prompt:
+        return error(400, 1200, "prompt is required")
+    if len(prompt) > longest:
+        return error(400, 1201, f"prompt is longer than {longest} characters")
+    for name, values in offered.items():
+        if name in settings and (isinstance(settings[name], bool) or settings[name] not in values):
+            return error(400, 1201, f"{name} is not supported")
     return None
 
 
-def _success(data: Any) -> Response:
+def is_picture(said: Any) -> bool:
+    """An address, or base64 without `data:` before it."""
+    if not isinstance(said, str) or not said:
+        return False
+    try:
+        return said.startswith("https://") or bool(base64.b64decode(said, validate=True))
+    except binascii.Error:
+        return False
+
+
+def _content(body: dict[str, Any], kind: str, field: str) -> Any:
+    contents = body["contents"] if isinstance(body["contents"], list) else []
+    return next((c.get(field) for c in contents if isinstance(c, dict) and c.get("type") == kind), None)
+
+
+def success(data: Any) -> Response:
     return jsonify({"code": 0, "message": "SUCCEED", "request_id": f"sim-{time.time_ns():x}", "data": data})
 
 
-def _error(status: int, code: int, message: str, headers: dict[str, str] | None = None) -> Response:
+def error(status: int, code: int, message: str, headers: dict[str, str] | None = None) -> Response:
     answer = jsonify({"code": code, "message": message, "request_id": f"sim-{time.time_ns():x}"})
     answer.status_code = status
     answer.headers.update(headers or {})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 
 import pytest
+from PIL import Image
 
 from core.answers import Answer, retry_after
 from core.errors import Misconfigured, Permanent, Rejected, Retryable, Unconfirmed
-from providers.asking import data_uri, data_uri_length, is_at, mime_of, refusal, words_for
+from providers.asking import data_uri, data_uri_length, is_at, mime_of, refusal, size_of, words_for
 from providers.base import VideoRequest
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(9)
@@ -123,3 +124,22 @@ def test_a_refusal_is_sorted_by_what_is_certain_first_and_then_by_the_vendors_wo
 def test_the_wait_is_read_from_headers_and_from_words(given, seconds):
     assert retry_after(given) == seconds
     assert refusal("Vendor", given, write=True).retry_after == seconds
+
+
+@pytest.mark.parametrize("size", [(1, 1), (640, 480), (3000, 7)])
+@pytest.mark.parametrize(
+    ("kind", "more"), [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True, "exif": b"Exif" * 99})]
+)
+def test_the_size_of_a_picture_is_read_from_its_header(tmp_path, size, kind, more):
+    Image.new("RGB", size, "teal").save(tmp_path / "picture", kind, **more)
+    assert size_of(tmp_path / "picture") == size
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x89PNG", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x00" * 9, b"GIF89a" * 9]
+)
+def test_a_picture_without_a_size_is_refused_with_the_field(tmp_path, data):
+    (tmp_path / "picture").write_bytes(data)
+    with pytest.raises(Rejected) as caught:
+        size_of(tmp_path / "picture")
+    assert caught.value.field == "reference"

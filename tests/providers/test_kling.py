@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from dataclasses import replace
 from datetime import date
@@ -14,7 +16,9 @@ from core.settings import Settings, VendorSettings
 from media.probe import probe
 from providers.base import Answer, AnswerState, Context, Handle, VideoRequest
 from providers.kling import Kling
+from simulator.webhooks import SECRET, sign_standard
 from tests.loopback import Loopback, Reply
+from tests.providers.reference import picture, wait_for
 from tests.simulated import VendorHere
 
 KEY = "sk-kling-secret-0123456789"
@@ -25,18 +29,12 @@ ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, f
 class Vendor(VendorHere):
     """The simulator on a port of its own, and an adapter that speaks to it."""
 
-    def adapter(self, *, key=KEY, model=None, **client) -> Kling:
+    def adapter(self, *, key=KEY, model=None, callback_url=None, secret=None, **client) -> Kling:
         wanted = {"retry_for": 0, "sleep": lambda _: None, "timeout": (5, 60), **client}
         http = HttpClient(allow=[f"127.0.0.1:{self.port}"], **wanted)
-        return Kling(
-            Context(
-                http,
-                Settings(),
-                own=VendorSettings(api_key=key, url=f"{self.url}/kling"),
-                model=model,
-                today=TODAY,
-            )
-        )
+        own = VendorSettings(api_key=key, url=f"{self.url}/kling", webhook_secret=secret)
+        context = Context(http, Settings(), own=own, model=model, callback_url=callback_url, today=TODAY)
+        return Kling(context)
 
 
 @pytest.fixture
@@ -154,6 +152,7 @@ def test_a_failed_task_is_told_with_the_vendors_words_and_costs_nothing(vendor):
     sent = kling.submit(asking("fault-failed"), "token-1")
     [answer] = kling.poll([Handle(sent.vendor_id)])
     assert (answer.state, answer.error) == (AnswerState.FAILED, "Failure to pass the risk control system")
+    assert answer.code == "moderated"
     assert answer.cost is None
     assert vendor.bill()["total"] == 0
 
@@ -189,7 +188,7 @@ def test_what_the_vendor_cannot_make_is_refused_before_it_is_asked(vendor, tmp_p
         replace(ASK, frames=24 * 16),
         replace(ASK, prompt=" "),
         replace(ASK, prompt="x" * 3073),
-        replace(ASK, image=tmp_path / "a.png"),
+        replace(ASK, clip=tmp_path / "a.mp4"),
     ):
         with pytest.raises(Rejected):
             kling.quote(ask)
@@ -258,12 +257,211 @@ def test_a_poll_answered_with_rubbish_raises_ours_or_finds_nothing(body):
         assert [a.state for a in answers] == [AnswerState.RUNNING]
 
 
-def test_callbacks_and_cancelling_say_that_they_are_not_to_be_had(vendor):
+def test_a_task_cannot_be_cancelled(vendor):
     kling = vendor.adapter()
-    sent = kling.submit(ASK, "token-1")
-    assert kling.cancel(Handle(sent.vendor_id)) is False
-    with pytest.raises(Rejected, match="polled"):
-        kling.parse_callback({}, b"{}", 0.0)
+    assert kling.cancel(Handle(kling.submit(ASK, "token-1").vendor_id)) is False
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", Kling.models)
+def test_a_take_begins_with_a_picture_sent_as_bare_base64(vendor, tmp_path, model):
+    kling = vendor.adapter(model=model)
+    ask = replace(ASK, image=picture(tmp_path), frames=5 * 24)
+    [answer] = kling.poll([Handle(kling.submit(ask, "token-1").vendor_id)])
+    assert answer.state is AnswerState.SUCCEEDED
+    kling.fetch(answer, tmp_path / "take.mp4")
+    assert probe(tmp_path / "take.mp4").kind == "clip"
+
+
+def test_the_request_has_the_picture_and_no_aspect_ratio(tmp_path):
+    image = picture(tmp_path)
+    done = Reply(body=_json({"code": 0, "data": {"id": "1", "status": "submitted"}}))
+    with Loopback(lambda _: done) as server:
+        kling = at(server, callback_url="https://films.example/kling")
+        kling.submit(replace(ASK, image=image), "token-1")
+        kling.submit(ASK, "token-2")
+    begun, spoken = server.asks
+    assert (begun.path, spoken.path) == ("/image-to-video/kling-3.0", "/text-to-video/kling-3.0")
+    assert begun.headers["authorization"] == f"Bearer {KEY}"
+    assert json.loads(begun.body) == {
+        "contents": [
+            {"type": "prompt", "text": "A fox in the snow"},
+            {"type": "first_frame", "url": base64.b64encode(image.read_bytes()).decode()},
+        ],
+        "settings": {"multi_shot": False, "audio": "off", "resolution": "720p", "duration": 4},
+        "options": {"external_task_id": "token-1", "callback_url": "https://films.example/kling"},
+    }
+    assert json.loads(spoken.body) == {
+        "prompt": "A fox in the snow",
+        "settings": {
+            "multi_shot": False,
+            "audio": "off",
+            "resolution": "720p",
+            "duration": 4,
+            "aspect_ratio": "16:9",
+        },
+        "options": {"external_task_id": "token-2", "callback_url": "https://films.example/kling"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("draw", "code", "words"),
+    [
+        ({"size": (640, 299)}, "bad_reference", "300 pixels"),
+        ({"size": (1000, 399)}, "bad_reference", "2.5:1"),
+        ({"size": (640, 640), "kind": "WEBP"}, "bad_reference", "image/jpeg or image/png"),
+        ({"size": (640, 640), "kind": "GIF"}, "bad_reference", "image/png"),
+        ({"size": (640, 640), "more": 50_000_001}, "too_large", "50000000"),
+        ({"size": (640, 640), "keep": 20}, "bad_reference", "cannot be read"),
+    ],
+)
+def test_a_picture_that_the_vendor_would_refuse_is_refused_here_with_the_field(
+    vendor, tmp_path, draw, code, words
+):
+    with pytest.raises(Rejected, match=words) as caught:
+        vendor.adapter().quote(replace(ASK, image=picture(tmp_path, **draw)))
+    assert (caught.value.code, caught.value.field) == (code, "reference")
+    assert "submits" not in vendor.bill()["calls"]
+
+
+# -- callbacks -------------------------------------------------------------------------------------
+
+
+def test_the_vendor_calls_back_signed_and_is_believed_without_a_poll(vendor, tmp_path):
+    with Loopback(lambda _: Reply()) as door:
+        kling = vendor.adapter(callback_url=f"{door.url}/callbacks/kling", secret=SECRET)
+        sent = kling.submit(asking("fault-callback-twice"), "token-1")
+        first, again = wait_for(door, 2)
+    news = kling.parse_callback(first.headers, first.body, time.time())
+    assert [(a.vendor_id, a.state, a.cost) for a in news.answers] == [
+        (sent.vendor_id, AnswerState.SUCCEEDED, 4 * 84_000)
+    ]
+    assert kling.parse_callback(again.headers, again.body, time.time()).event_id == news.event_id
+    kling.fetch(news.answers[0], tmp_path / "take.mp4")
+    assert "polls" not in vendor.bill()["calls"]
+
+
+def test_a_forged_callback_and_an_old_one_are_refused(vendor):
+    with Loopback(lambda _: Reply()) as door:
+        kling = vendor.adapter(callback_url=f"{door.url}/callbacks/kling", secret=SECRET)
+        kling.submit(asking("fault-callback-forged"), "token-1")
+        kling.submit(ASK, "token-2")
+        forged, good = sorted(wait_for(door, 2), key=lambda ask: not ask.body.endswith(b" "))
+    for ask, now in ((forged, time.time()), (good, time.time() + 301)):
+        with pytest.raises(Rejected):
+            kling.parse_callback(ask.headers, ask.body, now)
+    with pytest.raises(Rejected):
+        kling.parse_callback({}, good.body, time.time())
+
+
+def test_a_callback_that_nobody_can_sign_is_a_reason_to_ask_and_no_answer(vendor):
+    with Loopback(lambda _: Reply()) as door:
+        kling = vendor.adapter(callback_url=f"{door.url}/callbacks/kling")
+        sent = kling.submit(ASK, "token-1")
+        [ask] = wait_for(door, 1)
+    news = kling.parse_callback({}, ask.body, time.time())
+    assert (news.answers, news.ask) == ((), (sent.vendor_id,))
+
+
+VECTOR = (
+    "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI=",
+    {
+        "webhook-id": "9876543210",
+        "webhook-timestamp": "1781080794",
+        "webhook-signature": "v1,UsKlJP00XoQyOn410NM9xv34sP+Gl0jnOO9Lcpr7NJ4=",
+    },
+    (
+        b'{"id":"1234567890","status":"succeeded","message":"","create_time":1781080778802,'
+        b'"update_time":1781080794151}'
+    ),
+)
+
+
+def test_the_vendors_own_example_names_no_file_and_is_asked_about(vendor):
+    secret, headers, body = VECTOR
+    news = vendor.adapter(secret=secret).parse_callback(headers, body, 1781080800.0)
+    assert (news.event_id, news.answers, news.ask) == ("9876543210", (), ("1234567890",))
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b"<html>", b'{"status": "succeeded"}'])
+def test_a_callback_about_nothing_is_refused(vendor, body):
+    with pytest.raises(Rejected):
+        vendor.adapter().parse_callback({}, body, time.time())
+    with pytest.raises(Rejected):
+        vendor.adapter(secret=SECRET).parse_callback(sign_standard("e", body, 1e9), body, 1e9)
+
+
+# -- every word of the vendor's ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("submitted", AnswerState.RUNNING),
+        ("processing", AnswerState.RUNNING),
+        ("succeeded", AnswerState.SUCCEEDED),
+        ("succeed", AnswerState.SUCCEEDED),
+        ("failed", AnswerState.FAILED),
+        ("cancelled", AnswerState.RUNNING),
+        ("", AnswerState.RUNNING),
+        (None, AnswerState.RUNNING),
+        (7, AnswerState.RUNNING),
+    ],
+)
+def test_every_status_word_has_its_state_and_an_unknown_one_runs_on(word, state):
+    with Loopback(lambda _: Reply(body=_json({"code": 0, "data": [{"id": "1", "status": word}]}))) as server:
+        assert at(server).poll([Handle("1")])[0].state is state
+
+
+CODES = [
+    (401, 1000, Misconfigured, Misconfigured),
+    (401, 1001, Misconfigured, Misconfigured),
+    (401, 1002, Misconfigured, Misconfigured),
+    (401, 1003, Retryable, Retryable),
+    (401, 1004, Retryable, Retryable),
+    (429, 1100, Misconfigured, Misconfigured),
+    (429, 1101, Misconfigured, Misconfigured),
+    (429, 1102, Misconfigured, Misconfigured),
+    (403, 1103, Misconfigured, Misconfigured),
+    (400, 1200, Rejected, Rejected),
+    (400, 1201, Rejected, Rejected),
+    (404, 1202, Misconfigured, Misconfigured),
+    (404, 1203, Misconfigured, Misconfigured),
+    (400, 1300, Moderated, Moderated),
+    (400, 1301, Moderated, Moderated),
+    (429, 1302, Retryable, Retryable),
+    (429, 1303, Retryable, Retryable),
+    (429, 1304, Misconfigured, Misconfigured),
+    (500, 5000, Unconfirmed, Retryable),
+    (503, 5001, Unconfirmed, Retryable),
+    (504, 5002, Unconfirmed, Retryable),
+    (200, 1101, Misconfigured, Misconfigured),
+    (200, 5000, Unconfirmed, Retryable),
+    (429, None, Retryable, Retryable),
+    (402, None, Misconfigured, Misconfigured),
+    (418, None, Permanent, Permanent),
+    (502, None, Unconfirmed, Retryable),
+    (200, 4242, Unconfirmed, Retryable),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "submitted", "polled"), CODES)
+def test_every_error_code_is_sorted_by_what_to_do_when_asking_for_a_take_and_about_one(
+    status, code, submitted, polled
+):
+    body = {"code": code, "message": "as it is", "request_id": "r"} if code else {"message": "as it is"}
+    with Loopback(lambda _: Reply(status, _json(body))) as server:
+        kling = at(server)
+        for error, call in (
+            (submitted, lambda: kling.submit(ASK, "t")),
+            (polled, lambda: kling.poll([Handle("1")])),
+        ):
+            with pytest.raises(error) as caught:
+                call()
+            assert type(caught.value) is error
+            assert KEY not in caught.value.message
 
 
 def test_the_simulated_vendors_books_outlive_it(tmp_path):
@@ -296,7 +494,10 @@ def test_the_simulated_vendor_takes_no_more_than_its_slots(tmp_path):
         vendor.close()
 
 
-def _json(value) -> bytes:
-    import json
+def at(server: Loopback, **more) -> Kling:
+    http = HttpClient(allow=[server.host], retry_for=0, sleep=lambda _: None)
+    return Kling(Context(http, Settings(), own=VendorSettings(api_key=KEY, url=server.url), **more))
 
+
+def _json(value) -> bytes:
     return json.dumps(value).encode()
