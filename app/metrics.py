@@ -7,6 +7,10 @@ from collections.abc import Iterable, Iterator
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from app.house_health import read_facts
+from core.embedded import redis_url
+from core.limits import Limiter
+from core.settings import get_settings
 from db.session import reading
 from services.books import read_counts
 from services.heartbeats import (
@@ -78,6 +82,19 @@ class House:
             "callsheet_open_submissions", "Purchases on their way", ["provider", "state"], submissions.items()
         )
         yield _gauge("callsheet_expired_leases", "Running steps of silent workers", [], [((), expired)])
+        yield from self._vendors()
+
+    def _vendors(self) -> Iterator[Metric]:
+        """Circuits of enabled vendors; closed ones are there, so that a zero is seen."""
+        known = read_facts().get("providers", {})
+        limiter = Limiter(redis_url(get_settings()))
+        circuits = {slug: limiter.circuit(slug) for slug, facts in known.items() if facts.get("enabled")}
+        opened = [((slug,), float(circuit.state != "closed")) for slug, circuit in circuits.items()]
+        failed = [((slug,), float(circuit.failures)) for slug, circuit in circuits.items()]
+        yield _gauge("callsheet_circuit_open", "Vendors left alone for want of answers", ["provider"], opened)
+        yield _gauge(
+            "callsheet_unanswered_calls", "Calls in a row that nobody answered", ["provider"], failed
+        )
 
     def describe(self) -> list[Metric]:
         return []  # without this the registry would collect, and so ask the database, at start

@@ -37,6 +37,7 @@ OPEN_SUBMISSION = (
     SubmissionState.RUNNING,
     SubmissionState.ANSWERED,
 )
+AT_VENDOR = (SubmissionState.SUBMITTED, SubmissionState.RUNNING)
 _OPEN = "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered')"
 
 
@@ -68,7 +69,35 @@ class Submission(Base):
             unique=True,
             postgresql_where=text("vendor_id IS NOT NULL"),
         ),
-        Index("ix_submissions_due", "next_poll_at", postgresql_where=text(_OPEN)),
+        Index(
+            "ix_submissions_due",
+            "next_poll_at",
+            postgresql_where=text("state IN ('sending', 'unconfirmed', 'answered')"),
+        ),
+        Index(
+            "ix_submissions_polls",
+            "provider",
+            "endpoint",
+            "next_poll_at",
+            postgresql_where=text("state IN ('submitted', 'running')"),
+        ),
+        Index(
+            "ix_submissions_unsent",
+            "provider",
+            "endpoint",
+            "next_poll_at",
+            postgresql_where=text("state = 'intended' AND deadline_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_submissions_deadlines",
+            "deadline_at",
+            postgresql_where=text(f"{_OPEN} AND given_up_at IS NULL"),
+        ),
+        Index(
+            "ix_submissions_given_up",
+            "given_up_at",
+            postgresql_where=text(f"{_OPEN} AND given_up_at IS NOT NULL"),
+        ),
         Index(None, "job_id"),
         Index(None, "workspace_id", "id"),
         CheckConstraint(

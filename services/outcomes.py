@@ -9,11 +9,12 @@ from sqlalchemy import Text, cast, func, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from core.errors import Conflict, Invalid, NotFound
-from db.submissions import OPEN_SUBMISSION, Submission, SubmissionState
+from db.submissions import AT_VENDOR, OPEN_SUBMISSION, Submission, SubmissionState
 from db.work import Attempt, Job, Step, StepState, WaitsFor
 from services.paging import Page, Window, read_page
+from services.slots import in_seconds
 from services.steps import reopen
-from services.submissions import AT_VENDOR, announce, asked_for, close, in_seconds, lock_submission
+from services.submissions import announce, asked_for, close, lock_submission
 
 FETCHES = ("fetch_take", "fetch_clip")
 """Kinds of the steps that bring home what a vendor made."""

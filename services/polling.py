@@ -12,19 +12,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, or_, select, update
+from sqlalchemy import ColumnElement, TextClause, case, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from db.submissions import OPEN_SUBMISSION, Submission, SubmissionState
+from db.submissions import AT_VENDOR, OPEN_SUBMISSION, Submission, SubmissionState
 from db.work import ENDED_JOB, Job, JobState, Step, StepState, WaitsFor
+from services.slots import in_seconds
 from services.submissions import (
-    AT_VENDOR,
     MESSAGE_SECONDS,
     WIRE_SECONDS,
     announce,
     asked_for,
     close,
-    in_seconds,
     lock_submission,
 )
 
@@ -55,26 +54,59 @@ class Due:
 
 def vendors_to_ask(session: Session) -> list[tuple[str, str]]:
     """Provider and endpoint wherever a take should be asked about now."""
-    rows = session.execute(
-        select(Submission.provider, Submission.endpoint).where(_due(*AT_VENDOR)).distinct()
+    return [(row.provider, row.endpoint) for row in session.execute(_TO_ASK)]
+
+
+def vendors_to_send_to(session: Session) -> list[tuple[str, str]]:
+    """Provider and endpoint wherever an intended submission should go out now."""
+    return [(row.provider, row.endpoint) for row in session.execute(_TO_SEND_TO)]
+
+
+def _vendors(rows: str) -> TextClause:
+    """Hop from one vendor's first entry in an index to the next one's: what is not due costs nothing."""
+    return text(
+        f"""
+        WITH RECURSIVE vendors AS (
+            (SELECT provider, endpoint FROM submissions WHERE {rows} ORDER BY provider, endpoint LIMIT 1)
+            UNION ALL
+            SELECT further.provider, further.endpoint FROM vendors, LATERAL (
+                SELECT s.provider, s.endpoint FROM submissions s
+                WHERE {rows} AND (s.provider, s.endpoint) > (vendors.provider, vendors.endpoint)
+                ORDER BY s.provider, s.endpoint LIMIT 1
+            ) further
+        )
+        SELECT provider, endpoint FROM vendors WHERE EXISTS (
+            SELECT 1 FROM submissions s
+            WHERE {rows} AND s.next_poll_at <= now()
+                AND s.provider = vendors.provider AND s.endpoint = vendors.endpoint
+        )
+        """  # noqa: S608 (our own constants)
     )
-    return [(row.provider, row.endpoint) for row in rows]
+
+
+_TO_ASK = _vendors("state IN ('submitted', 'running')")
+_TO_SEND_TO = _vendors("state = 'intended' AND deadline_at IS NOT NULL")
 
 
 def claim_polls(
-    session: Session, provider: str, endpoint: str, *, limit: int, ahead: float = 0.0
+    session: Session, provider: str, endpoint: str, *, limit: int, batch: int = 1, ahead: float = 0.0
 ) -> list[Due]:
     """Take up to `limit` takes of one vendor to ask about, the longest due first.
 
-    Those due within `ahead` seconds come along: one call is one call.
+    Calls of `batch` takes are filled up with some that are due within `ahead` seconds: one call is one call.
     """
-    return _claim(
-        session,
+    theirs = (
         Submission.state.in_(AT_VENDOR),
-        Submission.next_poll_at <= in_seconds(ahead),
         Submission.provider == provider,
         Submission.endpoint == endpoint,
-        limit=limit,
+    )
+    due = select(Submission.id).where(*theirs, Submission.next_poll_at <= func.now()).limit(limit).subquery()
+    full_calls = select((func.count() + batch - 1) // batch * batch).select_from(due).scalar_subquery()
+    return _claim(
+        session,
+        *theirs,
+        Submission.next_poll_at <= in_seconds(ahead if batch > 1 else 0),
+        limit=func.least(limit, full_calls),
         lease=POLL_LEASE,
     )
 
@@ -95,12 +127,15 @@ def claim_late(session: Session, *, limit: int = 20) -> list[Due]:
     return _claim(session, _due(SubmissionState.ANSWERED), late, limit=limit, lease=600.0)
 
 
-def claim_unsent(session: Session, *, limit: int = 200) -> list[Due]:
-    """Take intended submissions whose time has come and whose message was lost, or that were held back."""
+def claim_unsent(session: Session, provider: str, endpoint: str, *, limit: int) -> list[Due]:
+    """Take intended submissions whose time has come: their message was lost, or they were held back."""
     return _claim(
         session,
-        _due(SubmissionState.INTENDED),
+        Submission.state == SubmissionState.INTENDED,
         Submission.deadline_at.is_not(None),
+        Submission.next_poll_at <= func.now(),
+        Submission.provider == provider,
+        Submission.endpoint == endpoint,
         limit=limit,
         lease=MESSAGE_SECONDS,
     )
@@ -178,18 +213,17 @@ def give_up(session: Session, submission_id: UUID) -> set[UUID]:
 def hopeless(session: Session, *, limit: int = 100) -> list[UUID]:
     """What a vendor never answered, or whose file could not be had, a day after anybody wanted it."""
     old = func.now() - timedelta(hours=LATE_HOURS)
-    unfetched = Submission.state == SubmissionState.ANSWERED
-    return list(
-        session.scalars(
-            select(Submission.id)
-            .join(Job, Job.id == Submission.job_id)
-            .where(
-                Submission.state.in_((*_UNKNOWN, *AT_VENDOR, SubmissionState.ANSWERED)),
-                (Submission.given_up_at < old) | (unfetched & (Job.finished_at < old)),
-            )
-            .limit(limit)
-        )
+    given_up = select(Submission.id).where(
+        Submission.state.in_(OPEN_SUBMISSION),
+        Submission.state != SubmissionState.INTENDED,
+        Submission.given_up_at < old,
     )
+    unfetched = (
+        select(Submission.id)
+        .join(Job, Job.id == Submission.job_id)
+        .where(Submission.state == SubmissionState.ANSWERED, Job.finished_at < old)
+    )
+    return list(session.scalars(given_up.union(unfetched).limit(limit)))
 
 
 def end_hopeless(session: Session, submission_id: UUID) -> None:
@@ -244,7 +278,11 @@ def _due(*states: SubmissionState) -> ColumnElement[bool]:
 
 
 def _claim(
-    session: Session, *conditions: ColumnElement[bool], limit: int, lease: float, grace: float = 0.0
+    session: Session,
+    *conditions: ColumnElement[bool],
+    limit: int | ColumnElement[int],
+    lease: float,
+    grace: float = 0.0,
 ) -> list[Due]:
     """Take rows and put their next time off by the lease; the rows are read back as they were sent."""
     mine = (

@@ -21,17 +21,18 @@ from sqlalchemy.orm import Session
 
 from core.hashing import digest
 from db.money import Hold
-from db.submissions import OPEN_SUBMISSION, Submission, SubmissionState
+from db.submissions import AT_VENDOR, OPEN_SUBMISSION, Submission, SubmissionState
 from db.work import Job, Step
+from services import slots
 from services.events import record
 from services.money import capture_hold, place_hold, release_hold
+from services.slots import in_seconds
 from services.steps import WORKABLE, lock_job
 
 MESSAGE_SECONDS = 10.0
 """How long a message may take to bring an intended submission to a sender before another is sent."""
 WIRE_SECONDS = 60.0
 """No sender waits longer for the vendor's answer."""
-AT_VENDOR = (SubmissionState.SUBMITTED, SubmissionState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -113,16 +114,19 @@ def intend(
     return submission
 
 
-def take_to_send(session: Session, submission_id: UUID) -> Outgoing | None:
+def take_to_send(session: Session, submission_id: UUID, *, at_once: int = 0) -> Outgoing | None:
     """Put one intended submission on the wire; commit, then send. None: it is not ours to send.
 
-    One whose job has stopped is withdrawn instead.
+    One whose job has stopped is withdrawn instead, and one too many for a vendor that works on so many
+    `at_once` is held back.
     """
     row = lock_submission(session, submission_id)
     if row is None or row.state is not SubmissionState.INTENDED or row.deadline_at is None:
         return None
     if session.get_one(Job, row.job_id).state not in WORKABLE:
         close(session, row, SubmissionState.CANCELLED, "cancelled", "Its job had stopped before it was sent.")
+        return None
+    if at_once and not slots.take_slot(session, row, at_once):
         return None
     row.state = SubmissionState.SENDING
     row.sends += 1
@@ -278,10 +282,6 @@ def announce(session: Session, row: Submission, what: str, **more: Any) -> None:
         asset_id=row.shot_id,
         payload={"submission_id": str(row.id), "provider": row.provider, "model": row.model, **more},
     )
-
-
-def in_seconds(seconds: float) -> ColumnElement[Any]:
-    return func.now() + timedelta(seconds=seconds)
 
 
 def lock_submission(session: Session, submission_id: UUID) -> Submission | None:

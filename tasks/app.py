@@ -28,6 +28,7 @@ app = Celery(
         "tasks.shoot",
         "tasks.submit",
         "tasks.poll",
+        "tasks.mend",
         "tasks.finish",
         "tasks.deliver",
         "tasks.scrape",

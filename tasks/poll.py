@@ -1,12 +1,19 @@
-"""Duties for submissions: ask vendors about takes, many at a time, and mend what was left on the way.
+"""The duty that asks vendors about takes: many at a time, side by side, within what each of them takes.
 
-Both may run twice at once and may be missed for an hour. No vendor is asked inside a transaction.
+A round claims what is due and puts its next time off before anybody is asked, with no transaction open
+meanwhile; whatever a dead poller leaves is due again when its lease is over. Answers are written down
+together, as they come in. It may run twice at once and may be missed for an hour.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -15,139 +22,162 @@ from core.errors import PipelineError, Retryable
 from core.failpoints import reach
 from core.settings import get_settings
 from db.session import reading, transaction
-from providers.base import Answer, AnswerState, Handle
+from providers.base import Answer, AnswerState, Handle, RemoteProvider
 from services import polling, submissions
-from services.polling import Due
+from services.polling import POLL_LEASE, Due
 from tasks import pipeline
 from tasks.beat import duty
-from tasks.submit import note_accepted
-from tasks.wiring import open_remote
+from tasks.limits import Account
+from tasks.wiring import account_of, open_remote
 
 log = structlog.get_logger()
 
 ROUND_SECONDS = 20.0
-"""A round ends after this; what is still due is the next one's."""
+"""A round claims nothing after this; what is still due is the next one's."""
+CALLS_AT_ONCE = 64
+CALLS_PER_VENDOR = 32
+"""A vendor that hangs holds no more of this process than these."""
 VENDOR_AWAY_SECONDS = 15.0
-LOOK_AGAIN_SECONDS = 5.0
+
+_round = threading.Lock()
+_calls: Counter[tuple[str, str]] = Counter()
+"""Calls under way in this process, by provider and endpoint; a round that only waits has some too."""
 
 
 @duty("poll_submissions")
 def poll_submissions() -> None:
     """Ask every vendor about the takes that are due, as many with one call as it allows."""
-    ends = time.monotonic() + ROUND_SECONDS
-    with reading() as session:
-        vendors = polling.vendors_to_ask(session)
-    for slug, endpoint in vendors:
-        _ask_vendor(slug, endpoint, ends)
-
-
-@duty("mend_submissions")
-def mend_submissions() -> None:
-    """Send what is due, look up what is unknown, give up what is overdue, fetch what is late."""
-    settings = get_settings()
-    with reading() as session:
-        overdue, hopeless = polling.overdue(session), polling.hopeless(session)
-    jobs: set[UUID] = set()
-    for submission_id in overdue:  # each in its own transaction: two jobs' rows are never locked at once
-        with transaction() as session:
-            jobs |= polling.give_up(session, submission_id)
-    for submission_id in hopeless:
-        with transaction() as session:
-            polling.end_hopeless(session, submission_id)
-    with transaction() as session:
-        unsent = polling.claim_unsent(session)
-        late = polling.claim_late(session)
-        unknown = polling.claim_lookups(session, grace=settings.lookup_grace_seconds)
-        jobs |= set(polling.jobs_to_advance(session))
-    for due in unsent:
-        pipeline.send_submission(due.id, due.job_id)
-    for due in late:
-        pipeline.keep_late_take(due.id, due.job_id)
-    for due in unknown:
-        jobs |= _look_up(due)
-    for job_id in jobs:
-        pipeline.advance(job_id)
-
-
-def _ask_vendor(slug: str, endpoint: str, ends: float) -> None:
-    ahead = get_settings().poll_seconds / 2
-    while time.monotonic() < ends:
+    if not _round.acquire(blocking=False):
+        return
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="poll") as pool:
+        current = _Round(pool)
         try:
-            provider = open_remote(slug, endpoint=endpoint)
+            current.ask()
+        finally:
+            _round.release()
+        current.wait_for_the_rest()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One call that is under way."""
+
+    vendor: tuple[str, str]
+    batch: Sequence[Due]
+    shortest: float
+
+
+class _Round:
+    """What one poller does until nothing is due any more, or its time is over."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._ends = time.monotonic() + ROUND_SECONDS
+        self._asked: dict[Future[list[Answer]], _Asked] = {}
+
+    def ask(self) -> None:
+        with reading() as session:
+            vendors = polling.vendors_to_ask(session)
+        while vendors and time.monotonic() < self._ends:
+            vendors = [vendor for vendor in vendors if self._ask_vendor(vendor)]
+            self._write_down(timeout=1.0)
+
+    def wait_for_the_rest(self) -> None:
+        ends = time.monotonic() + POLL_LEASE
+        while self._asked and time.monotonic() < ends:
+            self._write_down(timeout=5.0)
+
+    def _ask_vendor(self, vendor: tuple[str, str]) -> bool:
+        """Ask about what is due there, as far as there is room; whether it is to be looked at again."""
+        free = CALLS_PER_VENDOR - _calls[vendor]
+        if free < CALLS_PER_VENDOR / 2:  # few calls at a time would be many claims
+            return any(one.vendor == vendor for one in self._asked.values())
+        try:
+            provider = open_remote(vendor[0], endpoint=vendor[1])
         except PipelineError as error:  # its key was taken away; what is open stays open
-            _put_off_all(slug, endpoint, error)
-            return
+            _put_off_all(vendor, error)
+            return False
+        account = account_of(provider)
+        room = account.enter(free, looking=True).calls
+        if not room:
+            return False
+        shortest = max(get_settings().poll_seconds, provider.limits.poll_seconds)
         with transaction() as session:
-            batch = polling.claim_polls(session, slug, endpoint, limit=provider.batch, ahead=ahead)
-        if not batch:
-            return
-        try:
-            answers = provider.poll([Handle(due.vendor_id or "", due.receipt, due.model) for due in batch])
-        except PipelineError as error:
-            _put_off(batch, error)
-            return
-        reach("poll.after_ask")
-        _write_down(batch, answers)
-        if len(batch) < provider.batch:
-            return
+            claimed = polling.claim_polls(
+                session, *vendor, limit=room * provider.batch, batch=provider.batch, ahead=shortest / 2
+            )
+        calls = [claimed[n : n + provider.batch] for n in range(0, len(claimed), provider.batch)]
+        leave = account.enter(len(calls))
+        for batch in calls[: leave.calls]:
+            self._call(_Asked(vendor, batch, shortest), provider, account)
+        if refused := [due for batch in calls[leave.calls :] for due in batch]:
+            with transaction() as session:
+                polling.put_off(session, [due.id for due in refused], seconds=leave.wait)
+        return len(claimed) == room * provider.batch
+
+    def _call(self, asked: _Asked, provider: RemoteProvider[Any], account: Account) -> None:
+        def call() -> list[Answer]:
+            with account.calling():
+                return provider.poll([Handle(d.vendor_id or "", d.receipt, d.model) for d in asked.batch])
+
+        _calls[asked.vendor] += 1
+        self._asked[self._pool.submit(call)] = asked
+
+    def _write_down(self, *, timeout: float) -> None:
+        """Keep what has been answered by now, of all calls together; wait for one of them if none has."""
+        done, _ = wait(self._asked, timeout, FIRST_COMPLETED)
+        answers: list[tuple[Due, Answer | None]] = []
+        shortest: dict[str, float] = {}
+        for call in done:
+            asked = self._asked.pop(call)
+            _calls[asked.vendor] -= 1
+            try:
+                said = {answer.vendor_id: answer for answer in call.result()}
+            except PipelineError as error:
+                put_off(asked.batch, error)
+                continue
+            except Exception:
+                log.exception("a bug in an adapter's poll", provider=asked.vendor[0])
+                continue  # the lease will bring them back
+            reach("poll.after_ask")
+            shortest[asked.vendor[0]] = asked.shortest
+            answers += [(due, said.get(due.vendor_id or "")) for due in asked.batch]
+        write_down(answers, shortest)
 
 
-def _write_down(batch: Sequence[Due], answers: Sequence[Answer]) -> None:
+def write_down(answers: Iterable[tuple[Due, Answer | None]], shortest: dict[str, float]) -> None:
     """Keep every answer: those still running with one statement, the others each in a transaction."""
-    said = {answer.vendor_id: answer for answer in answers}
-    running, jobs = [], set()
-    for due in batch:
-        answer = said.get(due.vendor_id or "")
+    running: dict[str, list[UUID]] = defaultdict(list)
+    jobs = set()
+    for due, answer in answers:
         if answer is None or answer.state is AnswerState.RUNNING:
-            running.append(due.id)
-        elif (job_id := _end(due, answer)) is not None:
+            running[due.provider].append(due.id)
+        elif (job_id := end(due.id, answer)) is not None:
             jobs.add(job_id)
-    if running:
+    for provider, ids in running.items():
         with transaction() as session:
-            polling.note_running(session, running, shortest=get_settings().poll_seconds)
+            polling.note_running(session, ids, shortest=shortest[provider])
     for job_id in jobs:
         pipeline.advance(job_id)
 
 
-def _end(due: Due, answer: Answer) -> UUID | None:
+def end(submission_id: UUID, answer: Answer) -> UUID | None:
+    """Keep a vendor's last word on a submission; returns the job to move on, None when it was known."""
     with transaction() as session:
         if answer.state is AnswerState.FAILED:
-            return submissions.mark_failed(
-                session, due.id, code="vendor_failed", message=answer.error or "The vendor could not make it."
-            )
-        kept = submissions.mark_answered(session, due.id, cost=answer.cost, answer=answer.raw or {})
+            message = answer.error or "The vendor could not make it."
+            return submissions.mark_failed(session, submission_id, code=answer.code, message=message)
+        kept = submissions.mark_answered(session, submission_id, cost=answer.cost, answer=answer.raw or {})
     if kept is None:
         return None
     job_id, overrun = kept
     if overrun:
-        log.error("a take cost more than was held", submission=str(due.id), overrun=overrun)
+        log.error("a take cost more than was held", submission=str(submission_id), overrun=overrun)
     return job_id
 
 
-def _look_up(due: Due) -> set[UUID]:
-    """Find out whether a vendor accepted a submission; returns the job when that is settled."""
-    try:
-        provider = open_remote(due.provider, model=due.model, endpoint=due.endpoint)
-        if not provider.can_look_up and due.certain:
-            with transaction() as session:
-                submissions.park(session, due.id)
-            return {due.job_id}
-        found = provider.lookup(due.client_token) if provider.can_look_up else None
-    except PipelineError as error:
-        _put_off([due], error)
-        return set()
-    if found is not None:
-        note_accepted(due.id, found.vendor_id)
-        return {due.job_id}
-    with transaction() as session:
-        if due.certain:
-            polling.send_again(session, due.id)
-            return {due.job_id}
-        polling.put_off(session, [due.id], seconds=LOOK_AGAIN_SECONDS)
-    return set()
-
-
-def _put_off(batch: Sequence[Due], error: PipelineError) -> None:
+def put_off(batch: Sequence[Due], error: PipelineError) -> None:
+    """Ask about these later: their vendor did not answer, or wants to be left alone."""
     wish = error.retry_after if isinstance(error, Retryable) else None
     with transaction() as session:
         polling.put_off(
@@ -160,8 +190,8 @@ def _put_off(batch: Sequence[Due], error: PipelineError) -> None:
     )
 
 
-def _put_off_all(slug: str, endpoint: str, error: PipelineError) -> None:
+def _put_off_all(vendor: tuple[str, str], error: PipelineError) -> None:
     with transaction() as session:
-        batch = polling.claim_polls(session, slug, endpoint, limit=1000)
+        batch = polling.claim_polls(session, *vendor, limit=1000)
     if batch:
-        _put_off(batch, error)
+        put_off(batch, error)

@@ -19,22 +19,24 @@ from sqlalchemy.orm import Session
 
 from core.errors import Permanent, PipelineError, Retryable, Unconfirmed
 from core.failpoints import reach
+from core.limits import Leave
 from core.settings import get_settings
 from db.assets import Shot
 from db.session import after_commit, reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Job
 from providers.base import Answer, AnswerState, Handle, Quote, RemoteProvider, VideoProvider, VideoRequest
-from services import inputs, outcomes, submissions
+from services import inputs, outcomes, slots, submissions
 from services.steps import lock_job
 from services.submissions import Outgoing
 from tasks import pipeline
 from tasks.app import app
 from tasks.errands import ERRANDS
 from tasks.library import Bench, Desk, inspect
+from tasks.limits import WHY
 from tasks.step import Run, step
 from tasks.takes import add_vendor_take
-from tasks.wiring import PassedOver, open_remote
+from tasks.wiring import PassedOver, account_of, open_remote
 
 log = structlog.get_logger()
 
@@ -120,21 +122,46 @@ def write_down(
 @app.task(name="send_submission", soft_time_limit=150, time_limit=180)
 def send_submission(submission_id: str, job: str = "") -> None:  # noqa: ARG001 (`job` is for people: Flower finds tasks by it)
     """Put one intended submission on the wire, once; a second message finds nothing to send."""
-    with transaction() as session:
-        sent = submissions.take_to_send(session, UUID(submission_id))
-    if sent is None:
+    with reading() as session:
+        row = session.get(Submission, UUID(submission_id))
+    if row is None or row.state is not SubmissionState.INTENDED:
         return
     try:
-        provider = open_remote(sent.provider, model=sent.model, endpoint=sent.endpoint)
+        provider = open_remote(row.provider, model=row.model, endpoint=row.endpoint)
+    except PipelineError as error:
+        if (sent := _take(row.id)) is not None:
+            _not_accepted(sent, error)
+        return
+    account = account_of(provider)
+    leave = account.enter()
+    if not leave.calls:
+        _hold_back(row.id, leave)
+        return
+    if (sent := _take(row.id, at_once=provider.limits.at_once)) is None:
+        return
+    try:
         with ERRANDS[sent.purpose].asking(sent.request) as request:
             reach("submit.before_http", str(sent.job_id))
-            accepted = provider.submit(request, sent.client_token)
+            with account.calling(submitting=True):
+                accepted = provider.submit(request, sent.client_token)
     except PipelineError as error:
         _not_accepted(sent, error)
         return
     reach("submit.after_http", str(sent.job_id))
     note_accepted(sent.id, accepted.vendor_id, accepted.receipt)
     reach("submit.after_record", str(sent.job_id))
+
+
+def _take(submission_id: UUID, at_once: int = 0) -> Outgoing | None:
+    with transaction() as session:
+        return submissions.take_to_send(session, submission_id, at_once=at_once)
+
+
+def _hold_back(submission_id: UUID, leave: Leave) -> None:
+    with transaction() as session:
+        row = submissions.lock_submission(session, submission_id)
+        if row is not None and row.state is SubmissionState.INTENDED:
+            slots.hold_back(row, wait=max(leave.wait, 0.5), code="held_back", message=WHY[leave.why])
 
 
 def note_accepted(submission_id: UUID, vendor_id: str, receipt: Mapping[str, Any] | None = None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from core.errors import Invalid, Misconfigured, Permanent, Rejected
+from core.errors import Invalid, Misconfigured, Permanent, PipelineError, Rejected
 from core.http import HttpClient
 from core.registry import PROVIDERS, SOURCES
 from core.settings import Settings, get_settings
@@ -24,6 +24,7 @@ from providers.base import (
     VideoRequest,
 )
 from scrapers.base import Source
+from tasks.limits import Account
 
 if TYPE_CHECKING:  # quotes are asked of the API's process, which loads no image library
     from media.craft import Craft
@@ -96,6 +97,15 @@ def open_remote(slug: str, *, model: str | None = None, endpoint: str | None = N
 
 def open_remover(slug: str) -> TextRemover:
     return cast(TextRemover, _open(slug, "text_removal"))
+
+
+def account_of(provider: RemoteProvider[Any]) -> Account:
+    """What an opened vendor takes from us over all processes, and whether it answers."""
+    try:
+        home = type(provider)(_context()).endpoint
+    except PipelineError:  # the settings name no address now
+        home = provider.endpoint
+    return Account(provider, home)
 
 
 @dataclass(frozen=True)

@@ -1361,8 +1361,40 @@ def upgrade() -> None:
         "submissions",
         ["next_poll_at"],
         unique=False,
+        postgresql_where=sa.text("state IN ('sending', 'unconfirmed', 'answered')"),
+    )
+    op.create_index(
+        "ix_submissions_polls",
+        "submissions",
+        ["provider", "endpoint", "next_poll_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('submitted', 'running')"),
+    )
+    op.create_index(
+        "ix_submissions_unsent",
+        "submissions",
+        ["provider", "endpoint", "next_poll_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'intended' AND deadline_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_submissions_deadlines",
+        "submissions",
+        ["deadline_at"],
+        unique=False,
         postgresql_where=sa.text(
-            "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered')"
+            "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered') "
+            "AND given_up_at IS NULL"
+        ),
+    )
+    op.create_index(
+        "ix_submissions_given_up",
+        "submissions",
+        ["given_up_at"],
+        unique=False,
+        postgresql_where=sa.text(
+            "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered') "
+            "AND given_up_at IS NOT NULL"
         ),
     )
     op.create_index(

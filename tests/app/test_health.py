@@ -4,6 +4,7 @@ from pydantic import SecretStr
 from sqlalchemy import func
 
 from app import create_app
+from core.limits import FAILURES_TO_OPEN, Limiter
 from db.session import transaction
 from db.work import Heartbeat
 from tests.app.seed import seed_house
@@ -97,3 +98,15 @@ def test_metrics_show_what_waits_for_a_worker_and_for_whom_jobs_wait(client, hou
     assert 'callsheet_waiting_jobs{waits_for="reviewer"} 1.0' in text
     assert 'callsheet_waiting_jobs{waits_for="budget"} 0.0' in text
     assert "callsheet_expired_leases 0.0" in text
+
+
+def test_metrics_show_vendors_that_do_not_answer(client, settings):
+    beat("worker:poll", providers={"kling": {"enabled": True}, "fal": {"enabled": False}})
+    limiter = Limiter(settings.redis_url)
+    for _ in range(FAILURES_TO_OPEN):
+        assert 'callsheet_circuit_open{provider="kling"} 0.0' in client.get("/api/v1/metrics").text
+        limiter.failed("kling")
+    text = client.get("/api/v1/metrics").text
+    assert 'callsheet_circuit_open{provider="kling"} 1.0' in text
+    assert f'callsheet_unanswered_calls{{provider="kling"}} {FAILURES_TO_OPEN}.0' in text
+    assert 'provider="fal"' not in text

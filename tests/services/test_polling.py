@@ -13,6 +13,7 @@ from db.session import reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import JobState, WaitsFor
 from services import polling, submissions
+from services.slots import in_seconds
 from tests.services.buying import ago, answer, fail, hold_of, make_submission, see, send, submit
 from tests.services.makers import at_once, make_house, make_job
 from tests.tasks.conftest import change_job
@@ -59,6 +60,15 @@ def at_vendor(house, count, *, provider="kling", endpoint=HERE, age=30.0):
 def claim(limit=100, **more):
     with transaction() as session:
         return polling.claim_polls(session, "kling", HERE, limit=limit, **more)
+
+
+def unsent():
+    with transaction() as session:
+        return [
+            due.id
+            for vendor in polling.vendors_to_send_to(session)
+            for due in polling.claim_unsent(session, *vendor, limit=10)
+        ]
 
 
 def lookups(grace):
@@ -111,14 +121,13 @@ def test_a_call_is_filled_with_what_is_nearly_due(house):
     at_vendor(house, 5)
     with transaction() as session:
         soon = select(Submission.id).limit(3)
-        session.execute(
-            update(Submission).where(Submission.id.in_(soon)).values(next_poll_at=submissions.in_seconds(5))
-        )
+        session.execute(update(Submission).where(Submission.id.in_(soon)).values(next_poll_at=in_seconds(5)))
     with reading() as session:
         assert polling.vendors_to_ask(session) == [("kling", HERE)]
-    assert len(claim(ahead=60)) == 5
+    assert len(claim(ahead=60, batch=4)) == 4, "two are due, and a call has room for four"
     with reading() as session:
         assert polling.vendors_to_ask(session) == []
+    assert claim(ahead=60) == [], "one at a time there is nothing to fill"
 
 
 def test_each_vendor_and_each_address_is_asked_for_itself(house):
@@ -228,12 +237,10 @@ def test_what_was_made_for_a_job_that_has_ended_is_late_and_for_a_living_one_is_
 
 
 def test_a_message_that_was_lost_is_sent_again(bought):
-    with transaction() as session:
-        assert polling.claim_unsent(session) == [], "its message may be on its way"
+    assert unsent() == [], "its message may be on its way"
     ago(bought, next_poll_at=0)
-    with transaction() as session:
-        assert [due.id for due in polling.claim_unsent(session)] == [bought.id]
-        assert polling.claim_unsent(session) == []
+    assert unsent() == [bought.id]
+    assert unsent() == []
 
 
 @pytest.mark.parametrize("ending", [fail, answer])

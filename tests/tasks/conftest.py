@@ -18,11 +18,14 @@ import redis
 from amqp.exceptions import NotFound
 from kombu import Connection
 
-from core.settings import ROOT, Settings
+from core.settings import ROOT, Settings, get_settings
 from db.session import transaction
 from services import steps
+from tasks import wiring
 from tests.brokers import QUEUES, empty_rabbit
+from tests.services.buying import REQUEST, ago, make_submission, see
 from tests.services.makers import House, make_house, see_step
+from tests.simulated import VendorHere
 
 
 class Broker:
@@ -148,3 +151,55 @@ def change_job(job_id: UUID, **values: Any) -> None:
         job = steps.lock_job(session, job_id)
         for name, value in values.items():
             setattr(job, name, value)
+
+
+# -- vendors ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vendor(house, monkeypatch, tmp_path):
+    """Kling's host as this process's settings name it; the adapters' HTTP client is made anew for it."""
+    here = VendorHere(tmp_path / "vendor")
+    values = {
+        "KLING_API_KEY": "sk-simulated",
+        "KLING_URL": f"{here.url}/kling",
+        "POLL_SECONDS": "5",
+        "LOOKUP_GRACE_SECONDS": "0",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    wiring.http_client.cache_clear()
+    yield here
+    wiring.http_client.cache_clear()
+    here.close()
+
+
+@pytest.fixture
+def buy(house, vendor):
+    """Make a submission to the vendor whose prompt says these words."""
+
+    def make(words="A fox", **more):
+        return make_submission(
+            house, endpoint=f"{vendor.url}/kling", request=REQUEST | {"prompt": words}, **more
+        )
+
+    return make
+
+
+def call(name, *arguments):
+    """Do a task in this process; it is looked up late, because pytest would bind one it finds here too soon."""
+    from tasks.app import app
+
+    app.loader.import_default_modules()
+    app.tasks[name](*arguments)
+
+
+def now(*bought):
+    for one in bought:
+        ago(one, next_poll_at=0)
+
+
+def send(bought):
+    call("send_submission", str(bought.id))
+    return see(bought.id)

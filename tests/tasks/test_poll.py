@@ -15,59 +15,9 @@ from db.submissions import Submission, SubmissionState
 from db.work import JobState, Step, StepState, WaitsFor
 from services import submissions
 from tasks import pipeline, wiring
-from tests.services.buying import REQUEST, ago, hold_of, make_shots, make_submission, see
+from tests.services.buying import REQUEST, hold_of, make_shots, see
 from tests.services.makers import make_job, plan, see_job, see_step
-from tests.simulated import VendorHere
-from tests.tasks.conftest import change_job, work_on
-
-
-@pytest.fixture
-def vendor(house, monkeypatch, tmp_path):
-    """Kling's host as this process's settings name it; the adapters' HTTP client is made anew for it."""
-    here = VendorHere(tmp_path / "vendor")
-    values = {
-        "KLING_API_KEY": "sk-simulated",
-        "KLING_URL": f"{here.url}/kling",
-        "POLL_SECONDS": "5",
-        "LOOKUP_GRACE_SECONDS": "0",
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    get_settings.cache_clear()
-    wiring.http_client.cache_clear()
-    yield here
-    wiring.http_client.cache_clear()
-    here.close()
-
-
-@pytest.fixture
-def buy(house, vendor):
-    """Make a submission to the vendor whose prompt says these words."""
-
-    def make(words="A fox", **more):
-        return make_submission(
-            house, endpoint=f"{vendor.url}/kling", request=REQUEST | {"prompt": words}, **more
-        )
-
-    return make
-
-
-def call(name, *arguments):
-    """Do a task in this process; it is looked up late, because pytest would bind one it finds here too soon."""
-    from tasks.app import app
-
-    app.loader.import_default_modules()
-    app.tasks[name](*arguments)
-
-
-def now(*bought):
-    for one in bought:
-        ago(one, next_poll_at=0)
-
-
-def send(bought):
-    call("send_submission", str(bought.id))
-    return see(bought.id)
+from tests.tasks.conftest import call, change_job, now, send, work_on
 
 
 def fetches(job_id):
