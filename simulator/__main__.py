@@ -57,7 +57,9 @@ def main(
     click.echo(f"Models that fail: {', '.join(f'fault-{name}' for name in FAULTS)}.")
     click.echo('And with one of these for what that vendor makes, as in "providers": ["kling", "local"]:')
     for slug in DIALECTS.slugs():
-        click.echo(f"  {slug.upper()}_API_KEY=any {slug.upper()}_URL={base}/{slug}")
+        more = DIALECTS.get(slug).settings
+        also = "".join(f" {slug.upper()}_{name}={value}" for name, value in more.items())
+        click.echo(f"  {slug.upper()}_API_KEY=any {slug.upper()}_URL={base}/{slug}{also}")
     click.echo(f"Words in a prompt that make it fail: {', '.join(f'fault-{name}' for name in TASK_FAULTS)}.")
     click.echo(f"What it charged: {base}/_bill. Ctrl-C ends.", nl=True)
     server.serve_forever()

@@ -79,10 +79,11 @@ def _bill(books: Books) -> Response:
             "prompt": task.prompt,
             "status": ("failed" if task.fails else "succeeded") if task.ended else "open",
             "charged": task.charged,
+            "currency": DIALECTS.get(task.vendor).currency,
         }
         for task in tasks
     ]
-    total = sum(task.charged for task in tasks)
+    total = sum(line["charged"] for line in lines if line["currency"] == "USD")
     return jsonify({"total": total, "currency": "USD", "tasks": lines, "calls": books.counts()})
 
 

@@ -66,6 +66,9 @@ class Dialect:
     """One vendor on the wire. `books` is shared by all of them, `films` is where their films are made."""
 
     slug: ClassVar[str]
+    currency: ClassVar[str] = "USD"
+    settings: ClassVar[dict[str, str]] = {}
+    """What an installation needs beside a key and the address, by the end of the variable's name."""
 
     def __init__(self, books: Books, films: Path, temper: Temper, postman: Postman) -> None:
         self.books, self.films, self.temper, self._postman = books, films, temper, postman
@@ -160,9 +163,7 @@ class Dialect:
         """The bytes of a task's film, or what its faults make of them."""
         first = self.books.count(f"download:{task.id}") == 1
         self.books.count("downloads")
-        film = film_of(
-            self.films, width=task.width, height=task.height, seconds=task.seconds, mark=f"task {task.id}"
-        )
+        film = self.footage(task)
         if "missing" in task.faults or ("missing-once" in task.faults and first):
             return Response("NoSuchKey", 404)
         if "corrupt" in task.faults or ("corrupt-once" in task.faults and first):
@@ -180,6 +181,12 @@ class Dialect:
     def task(self, vendor_id: str) -> Task | None:
         """The vendor's task of this name."""
         return next(iter(self.books.find(self.slug, ids=[vendor_id])), None)
+
+    def footage(self, task: Task) -> bytes:
+        """What a task has made, whole."""
+        return film_of(
+            self.films, width=task.width, height=task.height, seconds=task.seconds, mark=f"task {task.id}"
+        )
 
     def working(self) -> int:
         """How many tasks this vendor has in work."""
