@@ -57,6 +57,9 @@ class Vendors:
         return {
             "KLING_API_KEY": "sk-simulated",
             "KLING_URL": f"{self.url}/kling",
+            "GHOSTCUT_API_KEY": "sk-simulated",
+            "GHOSTCUT_API_SECRET": "simulated",
+            "GHOSTCUT_URL": f"{self.url}/ghostcut",
         }
 
     def start(self) -> None:
@@ -92,6 +95,7 @@ class Vendors:
         """Tasks the vendor accepted whose prompt has these words."""
         return [task for task in self.bill()["tasks"] if words in task["prompt"]]
 
-    def order(self, *faults: str) -> None:
-        """Have the next submits meet these faults."""
-        assert requests.post(f"{self.url}/_faults", json={"submit": faults}, timeout=10).ok
+    def order(self, *faults: str, vendor: str | None = None) -> None:
+        """Have the next submits, to one vendor or to any, meet these faults."""
+        asked = {"submit": faults, "vendor": vendor}
+        assert requests.post(f"{self.url}/_faults", json=asked, timeout=10).ok
