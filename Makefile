@@ -11,6 +11,8 @@ NAME ?=
 RUNS ?=
 SEED ?=
 FAULT ?=
+PROVIDER ?=
+SIMULATE ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
@@ -21,8 +23,8 @@ help: ## list what make can do
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
-demo: $(STAMP) ## make a sample film from a brief, through the REST API, and show what became of it
-	@$(CALLSHEET) demo
+demo: $(STAMP) ## make a sample film through the REST API (PROVIDER=kling SIMULATE=1: buy its takes from a simulator)
+	@$(CALLSHEET) demo $(if $(PROVIDER),--provider $(PROVIDER)) $(if $(SIMULATE),--simulate)
 
 test: $(STAMP) ## run the whole test suite on real servers and show the coverage
 	@$(RUN) -m pytest --cov --cov-report=term

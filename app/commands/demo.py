@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +27,16 @@ SCRIPT = ROOT / "app" / "samples" / "looking-up.md"
 ENDED = ("succeeded", "failed", "cancelled")
 LIMIT_SECONDS = 1800.0
 BAR = 24
+PINNED = re.compile(r"^\[(?:image|clip|camera|search):.*\]\n", re.MULTILINE)
 
 
-def film_job(script: str) -> dict[str, Any]:
-    """The body of POST /jobs: a film that needs no network and no key of anybody's."""
+def film_job(script: str, provider: str | None = None) -> dict[str, Any]:
+    """The body of POST /jobs: a film that needs no network and no key of anybody's.
+
+    A `provider` films every shot from its words, so the script may pin no pictures.
+    """
+    if provider is not None:
+        script = PINNED.sub("", script)
     params = {
         "script": script,
         "script_format": "markdown",
@@ -36,7 +46,7 @@ def film_job(script: str) -> dict[str, Any]:
         "language": "en",
         "music": {"from": "samples", "id": "ambient-wonder"},
         "captions": "karaoke",
-        "providers": ["local"],
+        "providers": ["local"] if provider is None else [provider, "local"],
         "sources": ["samples"],
         "reuse": False,
     }
@@ -50,14 +60,24 @@ def film_job(script: str) -> dict[str, Any]:
     default=SCRIPT,
     help="A Markdown script of your own instead of the sample.",
 )
-def demo(script: Path) -> None:
+@click.option("--provider", help="A vendor that makes the takes, such as kling, instead of this machine.")
+@click.option("--simulate", is_flag=True, help="Buy from a simulator of that vendor: nothing is paid.")
+def demo(script: Path, provider: str | None, simulate: bool) -> None:
     """Make a sample film from a script, through the REST API, and show what became of it."""
     began = time.monotonic()
+    if simulate and provider is None:
+        raise click.UsageError(
+            "Say whom to simulate: --provider kling (make demo PROVIDER=kling SIMULATE=1)."
+        )
     settings = _demo_settings()
     try:
-        with stopping_on_signals(), running_stack(settings, to_terminal=False) as (running, key):
+        with stopping_on_signals(), ExitStack() as running_too:
+            vendors = (
+                running_too.enter_context(simulated(provider, settings)) if provider and simulate else None
+            )
+            running, key = running_too.enter_context(running_stack(settings, to_terminal=False))
             click.echo(f"The stack is up after {time.monotonic() - began:.1f} s: {running.api}/docs")
-            ok = _make_film(running, _kept_key(settings, key), script, settings)
+            ok = _make_film(running, _kept_key(settings, key), script, settings, provider, vendors)
     except Stopped:
         click.echo("Stopped before the film was done.", err=True)
         sys.exit(130)
@@ -89,12 +109,53 @@ def _kept_key(settings: Settings, made: str | None) -> str:
     return path.read_text()
 
 
-def _make_film(running: Running, key: str, script: Path, settings: Settings) -> bool:
+@contextmanager
+def simulated(provider: str, settings: Settings) -> Iterator[str]:
+    """Run the simulated vendors and have this installation buy from them; yields their address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "simulator", "--port", str(port)]
+    vendors = subprocess.Popen(
+        [*command, "--state", str(settings.var_dir / "simulator")], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(base, vendors)
+        os.environ |= {
+            f"{provider.upper()}_API_KEY": "simulated",
+            f"{provider.upper()}_URL": f"{base}/{provider}",
+        }
+        click.echo(
+            f"{provider} is a SIMULATOR at {base}/{provider}: its films are test cards, and nothing is paid."
+        )
+        yield base
+    finally:
+        vendors.terminate()
+        vendors.wait(20)
+
+
+def _wait_for(base: str, vendors: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and vendors.poll() is None:
+        try:
+            requests.get(f"{base}/_bill", timeout=5)
+        except requests.ConnectionError:
+            time.sleep(0.05)
+        else:
+            return
+    raise Misconfigured("The simulated vendors did not start.")
+
+
+def _make_film(
+    running: Running, key: str, script: Path, settings: Settings, provider: str | None, vendors: str | None
+) -> bool:
     with requests.Session() as client:
         client.headers["X-API-Key"] = key
         client.trust_env = False  # a proxy must not see calls to this machine
         jobs = f"{running.api}/api/v1/jobs"
-        job = _answer(client.post(jobs, json=film_job(script.read_text(encoding="utf-8")), timeout=30))
+        before = _billed(vendors)
+        body = film_job(script.read_text(encoding="utf-8"), provider)
+        job = _answer(client.post(jobs, json=body, timeout=30))
         click.echo(f"Job {job['id']}: {script.stem}")
         meter = MemoryMeter(running.supervisor.pid)
         job = _watch(lambda: _answer(client.get(f"{jobs}/{job['id']}?wait=2", timeout=60)), meter)
@@ -105,9 +166,21 @@ def _make_film(running: Running, key: str, script: Path, settings: Settings) -> 
         _download(client, running.api, job["downloads"]["master"], target)
         manifest = _answer(client.get(f"{jobs}/{job['id']}/manifest", timeout=30))
         click.echo("\n".join(report(job, manifest)))
+        if vendors is not None:
+            bill = (_billed(vendors) - before) / 1e6
+            click.echo(
+                f"The simulated vendor's own bill: {bill:.6f}; ours: {job['cost']['captured'] / 1e6:.6f}."
+            )
         click.echo(f"\nPeak memory of all processes: {meter.peak / 2**20:,.0f} MB")
         click.echo(f"The film: {target}  ({target.stat().st_size / 1e6:.1f} MB)")
         return True
+
+
+def _billed(vendors: str | None) -> int:
+    """Micro-units that the simulated vendors have charged so far."""
+    if vendors is None:
+        return 0
+    return int(requests.get(f"{vendors}/_bill", timeout=10).json()["total"])
 
 
 def _answer(response: requests.Response) -> dict[str, Any]:
@@ -164,7 +237,7 @@ def report(job: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
             (
                 str(number),
                 f"{shot['duration']:.1f}",
-                str(stock.get("title") or "a card")[:40],
+                str(stock.get("title") or ("its words" if take.get("cost") else "a card"))[:40],
                 f"{take.get('provider')} {take.get('model')}",
                 str(stock.get("source") or "-"),
                 str(stock.get("licence_name") or "own work"),
