@@ -24,7 +24,13 @@ LICENCE_CLASSES = tuple(kind.value for kind in LicenceClass)
 GATES = ("script", "takes", "cut")
 FILM_PHASES = ("write", "source", "shoot", "finish", "deliver")
 SHOT_FAILURE = ("card", "halt")
+ROUTINGS = ("fixed", "cheapest", "fastest", "best")
 _SLUG = validate.Regexp(r"^[a-z0-9_]{1,64}$", error="Use the slug of a provider or source.")
+
+
+_PROVIDER = validate.Regexp(
+    r"^[a-z0-9_]{1,64}(:[^\s\x00]{1,100})?$", error="Use a provider's slug, or `<slug>:<model>`."
+)
 
 
 class BriefSchema(Schema):
@@ -48,6 +54,13 @@ def _text(limit: int, **more: Any) -> fields.String:
             validate.ContainsNoneOf("\x00", error="Must not contain NUL characters."),
         ],
         **more,
+    )
+
+
+def _accept_unknown_prices() -> fields.Field[Any]:
+    return StrictBoolean(
+        load_default=False,
+        metadata={"description": "Buy also where no price is known, or the one that is has expired."},
     )
 
 
@@ -123,8 +136,22 @@ class FilmParams(BriefSchema):
         metadata={"description": "Who writes from `text`: a writer's slug, or `auto` for the best enabled."},
     )
     providers = fields.List(
-        fields.String(validate=_SLUG), load_default=lambda: ["local"], validate=validate.Length(min=1, max=20)
+        fields.String(validate=_PROVIDER),
+        load_default=lambda: ["local"],
+        validate=validate.Length(min=1, max=20),
+        metadata={
+            "description": "Who may make takes: slugs, or `<slug>:<model>` for one model of a provider."
+        },
     )
+    routing = fields.String(
+        validate=validate.OneOf(ROUTINGS),
+        load_default="fixed",
+        metadata={
+            "description": "Who of `providers` is asked: the first (`fixed`), the `cheapest`, the `fastest` "
+            "or the `best`. One that cannot or fails is followed by the next."
+        },
+    )
+    accept_unknown_prices = _accept_unknown_prices()
     sources = fields.List(
         fields.String(validate=_SLUG),
         load_default=None,
@@ -187,6 +214,7 @@ class TextRemovalParams(BriefSchema):
         load_default="local",
         metadata={"description": "Who does it: `local`, or the slug of a vendor that removes text."},
     )
+    accept_unknown_prices = _accept_unknown_prices()
     reuse = _reuse()
 
     @validates_schema

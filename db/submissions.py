@@ -115,6 +115,8 @@ class Submission(Base):
     provider: Mapped[str] = mapped_column(String(64))
     model: Mapped[str] = mapped_column(String(100))
     endpoint: Mapped[str] = mapped_column(default="")
+    routing: Mapped[dict[str, Any]] = mapped_column(default=lambda: {"policy": "fixed", "considered": []})
+    """Why it went to this provider: the brief's policy, and what was found of every provider it names."""
     request: Mapped[dict[str, Any]]
     input_hash: Mapped[Sha256]
     client_token: Mapped[str] = mapped_column(String(64), unique=True)

@@ -11,7 +11,6 @@ import math
 import re
 import tomllib
 from datetime import date
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,84 +18,17 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+import providers
 from core.errors import Misconfigured, Rejected
 from providers.base import Quote
+from providers.prices import Price
 
 Capability = Literal["text_to_video", "image_to_video", "speech", "text_removal", "script", "moderation"]
-Unit = Literal["second", "minute", "output", "call", "character", "token"]
 _STRICT = ConfigDict(extra="forbid")
 _Count = Annotated[StrictInt, Field(ge=0)]
+_HALF_CUT_OFF = math.log(2)
 _NAMED_LINES = {"2k": 1440, "4k": 2160}
 _SIZE = re.compile(r"(\d+)[x:*](\d+)")
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Example:
-    """What so much of it costs, worked out by hand from the vendor's page."""
-
-    cost: _Count
-    seconds: float | None = None
-    minutes: float | None = None
-    outputs: float | None = None
-    calls: float | None = None
-    characters: float | None = None
-    tokens: float | None = None
-    resolution: str = ""
-    """The key in `amounts`: a resolution, a size, or whatever the price hangs on."""
-
-    def quantity(self, unit: Unit) -> float:
-        found: float | None = getattr(self, f"{unit}s")
-        if found is None:
-            raise ValueError(f"an example of a price by the {unit} says how many {unit}s")
-        return found
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Price:
-    """A rate card: `amount`, or `amounts` by what the price hangs on, in micro-units for `per` units."""
-
-    unit: Unit
-    source: str
-    checked_on: date
-    expires_at: date
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
-    amount: _Count | None = None
-    amounts: dict[str, _Count] = Field(default_factory=dict)
-    per: Annotated[StrictInt, Field(ge=1)] = 1
-    examples: tuple[Example, ...] = ()
-
-    @model_validator(mode="after")
-    def check(self) -> Price:
-        if (self.amount is None) == (not self.amounts):
-            raise ValueError("give either `amount` or `amounts`")
-        if self.expires_at <= self.checked_on:
-            raise ValueError("`expires_at` is after `checked_on`")
-        if not self.examples:
-            raise ValueError("a price has a worked example at least")
-        for example in self.examples:
-            cost = self.cost(example.quantity(self.unit), example.resolution)
-            if cost != example.cost:
-                raise ValueError(f"the worked example {example} costs {cost} by this card")
-        return self
-
-    def cost(self, quantity: float, key: str = "") -> int:
-        """Micro-units for so many units, rounded up."""
-        return math.ceil(self._rate(key) * Fraction(str(quantity)) / self.per)
-
-    def _rate(self, key: str) -> int:
-        if self.amount is not None:
-            return self.amount
-        if key not in self.amounts:
-            raise ValueError(f"there is no price for {key!r}, only for: {', '.join(self.amounts)}")
-        return self.amounts[key]
-
-    def explain(self, quantity: float, key: str) -> str:
-        per = f"{self.per} {self.unit}s" if self.per != 1 else self.unit
-        at = f" at {key}" if key in self.amounts else ""
-        return (
-            f"{quantity:g} {self.unit}{'' if quantity == 1 else 's'}{at}, {self._rate(key)} "
-            f"micro-{self.currency} a {per}; list price of {self.checked_on} ({self.source})"
-        )
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -177,14 +109,25 @@ class Model:
         return _covering(self.resolutions, _lines, min(width, height))
 
     def ratio_for(self, width: int, height: int) -> str:
-        """The aspect ratio nearest to the film's."""
-        return min(self.ratios, key=lambda label: _distance(label, width, height))
+        """The aspect ratio nearest to the film's, of which at least half a picture can be shown."""
+        nearest = self._nearest(self.ratios, width, height)
+        return nearest[0]
 
     def size_for(self, width: int, height: int) -> str:
         """Of the sizes nearest to the film's aspect ratio the smallest that covers it, else the largest."""
-        nearest = min(_distance(label, width, height) for label in self.sizes)
-        shaped = [label for label in self.sizes if _distance(label, width, height) <= nearest + 1e-6]
-        return _covering(shaped, lambda label: min(_sides(label)), min(width, height))
+        nearest = self._nearest(self.sizes, width, height)
+        return _covering(nearest, lambda label: min(_sides(label)), min(width, height))
+
+    def _nearest(self, labels: tuple[str, ...], width: int, height: int) -> list[str]:
+        least = min(_distance(label, width, height) for label in labels)
+        if least > _HALF_CUT_OFF:
+            raise Rejected(
+                f"{self.id} makes {', '.join(labels)}; more than half of that would be cut off "
+                f"in a film of {width}x{height}.",
+                code="wrong_shape",
+                field="format",
+            )
+        return [label for label in labels if _distance(label, width, height) <= least + 1e-6]
 
     def check_prompt(self, prompt: str) -> str:
         """Return the prompt; raise Rejected when it is empty or too long."""
@@ -271,7 +214,19 @@ class Models:
 @cache
 def load(slug: str) -> Models:
     """Read `providers/<slug>.toml`; raise Misconfigured naming the file, the model and the field at fault."""
-    return read(Path(__file__).with_name(f"{slug}.toml"))
+    return read(_file(slug))
+
+
+@cache
+def has_models(slug: str) -> bool:
+    """Whether there is a file about a provider's models: what runs by rules alone has none."""
+    return _file(slug).is_file()
+
+
+def _file(slug: str) -> Path:
+    """The file beside the adapter: the package may have more than one folder, as its registry knows."""
+    found = [Path(folder) / f"{slug}.toml" for folder in providers.__path__]
+    return next((path for path in found if path.is_file()), found[0])
 
 
 def read(path: Path) -> Models:

@@ -83,8 +83,8 @@ def to_fetch(session: Session, job_id: UUID) -> list[tuple[UUID, UUID]]:
     return [(row.id, row.subject_id) for row in rows]
 
 
-def tried_providers(session: Session, step_id: UUID, seed: int | None = None) -> dict[str, str]:
-    """Providers that could not make this since somebody last asked for it anew, and what they said.
+def tried_providers(session: Session, step_id: UUID, seed: int | None = None) -> dict[tuple[str, str], str]:
+    """Providers with their models that could not make this since somebody last asked anew, and why.
 
     `seed` tells the takes of one step apart.
     """
@@ -95,7 +95,7 @@ def tried_providers(session: Session, step_id: UUID, seed: int | None = None) ->
         .scalar_subquery()
     )
     rows = session.execute(
-        select(Submission.provider, Submission.error_message)
+        select(Submission.provider, Submission.model, Submission.error_message)
         .where(
             Submission.step_id == step_id,
             (Submission.state == SubmissionState.FAILED) | Submission.given_up_at.is_not(None),
@@ -104,7 +104,8 @@ def tried_providers(session: Session, step_id: UUID, seed: int | None = None) ->
         )
         .order_by(Submission.created_at)
     )
-    return {row.provider: row.error_message or "It did not answer in time." for row in rows}
+    late = "It did not answer in time."
+    return {(row.provider, row.model): row.error_message or late for row in rows}
 
 
 def why_waiting(session: Session, job_id: UUID) -> tuple[WaitsFor, str] | None:

@@ -62,6 +62,7 @@ def intend(
     request: dict[str, Any],
     quote: int,
     currency: str,
+    routing: dict[str, Any] | None = None,
     endpoint: str = "",
     deadline: timedelta | None = None,
 ) -> Submission:
@@ -100,6 +101,7 @@ def intend(
         provider=provider,
         model=model,
         endpoint=endpoint,
+        **({"routing": routing} if routing is not None else {}),
         request=request,
         input_hash=input_hash,
         client_token=digest({"step": str(step_id), "input": input_hash, "number": earlier or 0})[:40],

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from core.briefs import FPS, frame_size
-from core.errors import Invalid, Misconfigured, Permanent
+from core.errors import Invalid, Misconfigured, Permanent, Rejected
 from core.registry import PROVIDERS, SOURCES
 from core.scripts import Script, parse_script
 from providers.base import Quote, ScriptRequest, VideoRequest
@@ -16,7 +16,9 @@ from services.caps import Cap, Payer, caps_in_force, refusing
 from services.films import find_project
 from services.money import money_mode
 from services.timeline import frames_for
-from tasks.wiring import check_names, choose_video, open_speech, open_writer
+from tasks.limits import circuit_open
+from tasks.routing import check_providers, choose, look_at, routing_json
+from tasks.wiring import check_names, open_speech, open_writer
 
 WORDS_PER_SECOND = 2.4
 
@@ -25,6 +27,7 @@ def check_brief(kind: str, params: dict[str, Any]) -> None:
     """Raise Invalid for names nobody knows and for a script that cannot be read, naming the line."""
     if kind == "film":
         check_names(params)
+        check_providers(params["providers"])
         if params["script"] is not None:
             parse_script(params["script"], params["script_format"])
     if kind == "text_removal" and params["provider"] != "local":
@@ -123,20 +126,26 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
         )
         if shot.narration:
             lines.append(_line("narrate", f"shot {number}", speech.slug, speech.quote(len(shot.narration))))
-        slug, price = _quote_take(params["providers"], ask, pinned=bool(shot.image or shot.clip))
-        lines.append(_line("submit_take", f"shot {number}", slug, price))
+        lines.append(_take_line(f"shot {number}", params, ask, pinned=bool(shot.image or shot.clip)))
     return lines
 
 
-def _quote_take(slugs: list[str], ask: VideoRequest, *, pinned: bool) -> tuple[str, Quote]:
-    """Whom a take would be asked of, at what price; nobody's price is unknown."""
+def _take_line(subject: str, params: dict[str, Any], ask: VideoRequest, *, pinned: bool) -> dict[str, Any]:
+    """Whom a take would be asked of, at what price, and why; what nobody makes has no known price."""
+    policy = params["routing"]
+    looks = look_at(params, ask, pinned=pinned, circuit_open=circuit_open)
     try:
-        video, _ = choose_video(slugs, ask, pinned=pinned)
+        route = choose(policy, looks)
     except Misconfigured:
         raise
-    except Permanent as error:
-        return slugs[0], Quote(0, basis=error.message, known=False)
-    return video.slug, video.quote(ask)
+    except (Permanent, Rejected) as error:
+        found = [look.found for look in looks]
+        amount = max((one.quote.amount for one in found if one.quote is not None), default=0)
+        line = _line(
+            "submit_take", subject, found[0].provider, Quote(amount, basis=error.message, known=False)
+        )
+        return line | {"refusal": error.message, "routing": routing_json(policy, found)}
+    return _line("submit_take", subject, route.provider.slug, route.quote) | {"routing": route.to_json()}
 
 
 def _script(params: dict[str, Any]) -> Script:
@@ -155,5 +164,7 @@ def _line(step: str, subject: str, provider: str, quoted: Any) -> dict[str, Any]
         "currency": quoted.currency,
         "known": quoted.known,
         "basis": quoted.basis,
+        "refusal": None,
+        "routing": None,
         "refused_by": [],
     }

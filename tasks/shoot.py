@@ -21,10 +21,12 @@ from services.films import add_take, chosen_picture, ranked_candidate
 from services.outcomes import tried_providers
 from services.submissions import intend, mark_succeeded
 from tasks.library import blob_path, find_asset, inspect, is_picture, keep_asset, known_asset, original_of
+from tasks.limits import circuit_open
+from tasks.routing import Route, choose, look_at
 from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts, pinned
 from tasks.step import Run, step
 from tasks.submit import ask_vendor, commission, tell_passed_over
-from tasks.wiring import choose_video, fonts_folder, open_source
+from tasks.wiring import fonts_folder, open_source
 
 
 @step("keep_stock")
@@ -97,7 +99,7 @@ def _retake(run: Run) -> int:
 def submit_take(run: Run) -> None:
     """Have the shot's take made: here, from what was kept or as a card; or by a vendor, which answers later.
 
-    The first provider of the brief that can and has not failed at it; `fetch_take` brings a vendor's take.
+    `tasks.routing` says by whom; `fetch_take` brings a vendor's take.
     """
     with run.loading() as session:
         shot = session.get_one(Shot, run.subject_id)
@@ -122,17 +124,24 @@ def submit_take(run: Run) -> None:
     )
     told = ask_vendor(run, request)
     pinned = bool(shot.image or shot.clip)
-    provider, passed = choose_video(
-        run.params["providers"], VideoRequest(**told), pinned=pinned, tried=tried, craft=craft
+    looks = look_at(
+        run.params,
+        VideoRequest(**told),
+        pinned=pinned,
+        tried=tried,
+        circuit_open=circuit_open,
+        craft=craft,
     )
+    route = choose(run.params["routing"], looks)
+    provider = route.provider
     if not provider.local:
-        commission(run, provider, shot, told, passed)
+        commission(run, route, shot, told)
         return
     made = run.remember(provider=provider.slug, model=provider.model, **asked)
     if made is None:
-        made = _make(run, provider, shot, request, stock, original)
+        made = _make(run, route, shot, request, stock, original)
     with run.saving() as session:
-        tell_passed_over(session, run, passed)
+        tell_passed_over(session, run, route)
         take = _save_take(session, run, provider, request, stock, original, made)
         run.result = {**made, "take_id": str(take), "provider": provider.slug, "model": provider.model}
 
@@ -149,15 +158,14 @@ def _kept(session: Session, run: Run) -> Asset | None:
 
 def _make(
     run: Run,
-    provider: VideoProvider,
+    route: Route,
     shot: Shot,
     request: dict[str, Any],
     stock: Asset | None,
     original: Rendition | None,
 ) -> dict[str, Any]:
     """Render here: the submission is written down first, as for any vendor."""
-    ask = VideoRequest(**request)
-    quote = provider.quote(ask)
+    ask, provider, quote = VideoRequest(**request), route.provider, route.quote
     with transaction() as session:
         submission = intend(
             session,
@@ -170,6 +178,7 @@ def _make(
             request=request,
             quote=quote.amount,
             currency=quote.currency,
+            routing=route.to_json(),
         )
     out = run.scratch / "take.mp4"
     with run.timing("render_seconds"):

@@ -9,7 +9,7 @@ that happens on the submission's row, so that no worker waits for a vendor: `sen
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ from db.assets import Shot
 from db.session import after_commit, reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Job
-from providers.base import Answer, AnswerState, Handle, Quote, RemoteProvider, VideoProvider, VideoRequest
+from providers.base import Answer, AnswerState, Handle, Quote, RemoteProvider
 from services import inputs, outcomes, slots, submissions
 from services.steps import lock_job
 from services.submissions import Outgoing
@@ -34,9 +34,10 @@ from tasks.app import app
 from tasks.errands import ERRANDS
 from tasks.library import Bench, Desk, inspect
 from tasks.limits import WHY
+from tasks.routing import Route
 from tasks.step import Run, step
 from tasks.takes import add_vendor_take
-from tasks.wiring import PassedOver, account_of, open_remote
+from tasks.wiring import account_of, open_remote
 
 log = structlog.get_logger()
 
@@ -51,10 +52,12 @@ def ask_vendor(run: Run, request: dict[str, Any]) -> dict[str, Any]:
     return inputs.for_vendor(request, str(run.held.params.get("instructions") or ""))
 
 
-def tell_passed_over(session: Session, run: Run, passed: Sequence[PassedOver]) -> None:
+def tell_passed_over(session: Session, run: Run, route: Route) -> None:
     """Warn of providers that the brief names and that are off or cannot do it; call inside `saving`."""
     news = [
-        {"provider": one.provider, "code": one.code, "message": one.message} for one in passed if one.news
+        {"provider": one.provider, "code": one.code, "message": one.message}
+        for one in route.considered
+        if one.news
     ]
     if not news:
         return
@@ -62,10 +65,9 @@ def tell_passed_over(session: Session, run: Run, passed: Sequence[PassedOver]) -
     job.warnings = [*job.warnings, *(warning for warning in news if warning not in job.warnings)]
 
 
-def commission(
-    run: Run, provider: VideoProvider, shot: Shot, request: dict[str, Any], passed: Sequence[PassedOver]
-) -> None:
+def commission(run: Run, route: Route, shot: Shot, request: dict[str, Any]) -> None:
     """Write down what a vendor is to make, unless an equal take was paid for before."""
+    provider, quote = route.provider, route.quote
     made = run.remember(provider=provider.slug, model=provider.model, request=request)
     if made is not None:
         with run.saving() as session:
@@ -75,10 +77,11 @@ def commission(
             )  # fmt: skip
             run.result = {**made, "take_id": str(take)}
         return
-    quote = provider.quote(VideoRequest(**request))
     with run.saving() as session:
-        tell_passed_over(session, run, passed)
-        write_down(session, run, provider, request, quote, purpose="shot", shot_id=shot.id)
+        tell_passed_over(session, run, route)
+        write_down(
+            session, run, provider, request, quote, purpose="shot", shot_id=shot.id, routing=route.to_json()
+        )
 
 
 def write_down(
@@ -90,6 +93,7 @@ def write_down(
     *,
     purpose: str,
     shot_id: UUID | None = None,
+    routing: dict[str, Any] | None = None,
 ) -> None:
     """End a step with a submission that is sent once this is committed; call inside `saving`."""
     input_hash, run.input_hash = run.input_hash, None  # equal to nothing until its file is here
@@ -105,6 +109,7 @@ def write_down(
         request=request,
         quote=quote.amount,
         currency=quote.currency,
+        routing=routing,
         deadline=timedelta(minutes=run.settings.submission_deadline_minutes),
     )
     run.result = {

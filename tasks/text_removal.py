@@ -25,6 +25,7 @@ from services import outcomes
 from services.renditions import StoredFile, add_rendition
 from tasks.errands import ERRANDS, Errand
 from tasks.library import blob_path, find_asset, original_of, public_link
+from tasks.routing import refuse_unknown_price
 from tasks.step import Run, step, storage
 from tasks.submit import bring_home, write_down
 from tasks.wiring import open_remover
@@ -97,11 +98,11 @@ def _commission(
     original: Rendition,
     remover: TextRemover,
     asked: dict[str, Any],
-    tried: dict[str, str],
+    tried: dict[tuple[str, str], str],
 ) -> None:
     """Have a vendor clean the clip, unless an equal order was paid for before."""
-    if remover.slug in tried:
-        raise Permanent(f"{remover.slug} did not clean it: {tried[remover.slug]}", code="not_cleaned")
+    if (why := tried.get((remover.slug, remover.model))) is not None:
+        raise Permanent(f"{remover.slug} did not clean it: {why}", code="not_cleaned")
     made = run.remember(provider=remover.slug, model=remover.model, **asked)
     if made is not None:
         with run.saving() as session:
@@ -115,6 +116,7 @@ def _commission(
     }
     with _put_to_vendor(request) as told:
         quote = remover.quote(told)
+    refuse_unknown_price(remover.slug, quote, run.params)
     with run.saving() as session:
         write_down(session, run, remover, request, quote, purpose=PURPOSE)
 

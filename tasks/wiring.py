@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from core.errors import Invalid, Misconfigured, Permanent, PipelineError, Rejected
+from core.errors import Invalid, Misconfigured, PipelineError
 from core.http import HttpClient
 from core.registry import PROVIDERS, SOURCES
 from core.settings import Settings, get_settings
 from media.ffmpeg import ffmpeg_path
-from providers.base import (
-    Context,
-    RemoteProvider,
-    ScriptWriter,
-    SpeechProvider,
-    TextRemover,
-    VideoProvider,
-    VideoRequest,
-)
+from providers.base import Context, RemoteProvider, ScriptWriter, SpeechProvider, TextRemover, VideoProvider
 from scrapers.base import Source
 from tasks.limits import Account
 
@@ -108,48 +98,6 @@ def account_of(provider: RemoteProvider[Any]) -> Account:
     return Account(provider, home)
 
 
-@dataclass(frozen=True)
-class PassedOver:
-    """A provider that is not asked for a take, and why; `news` says whether people should hear of it."""
-
-    provider: str
-    code: str
-    message: str
-    news: bool
-
-
-def choose_video(
-    slugs: Sequence[str],
-    request: VideoRequest,
-    *,
-    pinned: bool = False,
-    tried: Collection[str] = (),
-    craft: Craft | None = None,
-) -> tuple[VideoProvider, list[PassedOver]]:
-    """Open the first provider that can make a take and is not among those that tried.
-
-    A `pinned` take shows the picture its script names, and passes over vendors, which are told in words.
-    Raises Permanent when none is left, with every reason.
-    """
-    passed: list[PassedOver] = []
-    for slug in slugs:
-        try:
-            provider = open_video(slug, craft=craft)
-            if not provider.local:
-                provider.quote(request)
-        except (Misconfigured, Rejected) as error:
-            if len(slugs) == 1 and isinstance(error, Misconfigured):
-                raise
-            passed.append(PassedOver(slug, error.code, error.message, news=True))
-            continue
-        if provider.local or not (pinned or slug in tried):
-            return provider, passed
-        why = "It could not make it." if slug in tried else "The script says which picture is shown."
-        passed.append(PassedOver(slug, "tried" if slug in tried else "pinned", why, news=False))
-    reasons = " ".join(f"{item.provider}: {item.message}" for item in passed)
-    raise Permanent(f"No provider makes this take. {reasons}", code="no_take")
-
-
 def open_source(slug: str) -> Source:
     source = SOURCES.get(slug)
     if reason := _source_off(source, get_settings()):
@@ -170,7 +118,6 @@ def enabled_sources(kind: str) -> list[str]:
 def check_names(params: dict[str, Any]) -> None:
     """Refuse a film brief that names a provider, writer, narrator or source nobody has heard of."""
     checks = [("params.narrator", [params["narrator"]], PROVIDERS.slugs("speech"))]
-    checks.append(("params.providers", params["providers"], PROVIDERS.slugs("video")))
     checks.append(("params.writer", [params["writer"]], ("auto", *PROVIDERS.slugs("script"))))
     checks.append(("params.sources", params["sources"] or [], SOURCES.slugs()))
     if params["music"]["from"] not in {"none", "asset"}:

@@ -35,6 +35,10 @@ class VendorHere:
         answer: dict[str, Any] = requests.get(f"{self.url}/_bill", timeout=5).json()
         return answer
 
+    def order(self, *faults: str) -> None:
+        """Have the next submits meet these faults."""
+        assert requests.post(f"{self.url}/_faults", json={"submit": faults}, timeout=5).ok
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()

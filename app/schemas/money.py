@@ -6,6 +6,7 @@ from marshmallow import fields, validate
 
 from app.paging import PageArgs
 from app.schemas.base import In, Out, currency, micros, page_of, words
+from app.schemas.routing import RoutingOut
 from db.money import BudgetScope, Posting
 from services.reconcile import DIFFERENCES
 
@@ -39,6 +40,12 @@ class QuoteLineOut(Out):
     currency = fields.String(required=True)
     known = fields.Boolean(required=True, metadata={"description": "False: nobody told us a price."})
     basis = fields.String(required=True)
+    refusal = fields.String(
+        required=True, allow_none=True, metadata={"description": "Why nobody makes it as the brief stands."}
+    )
+    routing = fields.Nested(
+        RoutingOut, required=True, allow_none=True, metadata={"description": "Of takes: who was looked at."}
+    )
     refused_by = fields.List(
         fields.String(),
         required=True,

@@ -6,6 +6,7 @@ from marshmallow import fields, validate
 
 from app.paging import PageArgs
 from app.schemas.base import In, Out, page_of, words
+from app.schemas.routing import RoutingOut
 from db.submissions import SubmissionState
 
 OUTCOMES = ("accepted", "not_accepted", "abandoned")
@@ -24,6 +25,7 @@ class SubmissionOut(Out):
     client_token = fields.String(required=True)
     sends = fields.Integer(required=True)
     polls = fields.Integer(required=True)
+    routing = fields.Nested(RoutingOut, required=True)
     quote = fields.Integer(required=True)
     actual_cost = fields.Integer(required=True, allow_none=True)
     currency = fields.String(required=True)

@@ -1310,6 +1310,7 @@ def upgrade() -> None:
         ),
         sa.Column("vendor_id", sa.String(length=300), nullable=True),
         sa.Column("receipt", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.Column("routing", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("sends", sa.Integer(), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_poll_at", sa.DateTime(timezone=True), nullable=True),

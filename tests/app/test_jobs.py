@@ -78,6 +78,8 @@ BAD_BRIEFS = {
     "unsupported frame rate": ({"text": "Moon", "fps": 0}, "params.fps"),
     "unknown field": ({"text": "Moon", "colour": "red"}, "params.colour"),
     "unknown provider": ({"text": "Moon", "providers": ["nobody"]}, "params.providers"),
+    "unknown model": ({"text": "Moon", "providers": ["kling:kling-9"]}, "params.providers"),
+    "unknown routing": ({"text": "Moon", "routing": "dearest"}, "params.routing"),
     "unknown source": ({"text": "Moon", "sources": ["nobody"]}, "params.sources"),
     "music without a piece": ({"text": "Moon", "music": {"from": "asset"}}, "params.music.id"),
     "broken directive": ({"script": "Stars.\n\n[duration: 0]\nMoon."}, "params.script"),

@@ -233,6 +233,31 @@ def test_a_quote_prices_the_provider_that_would_make_the_take(client, priced):
     takes = [line for line in alone["lines"] if line["step"] == "submit_take"]
     assert [t["known"] for t in takes] == [False, False, True]
     assert "The script says which picture is shown" in takes[0]["basis"]
+    assert [t["refusal"] is None for t in takes] == [False, False, True]
+    assert takes[1]["routing"]["considered"][0]["code"] == "too_long"
+
+
+def test_a_quote_says_whom_the_policy_takes_and_why_not_the_others(client, priced):
+    brief = {"script": "# Up\n\nA star.", "providers": ["kling", "kling:kling-2.6"], "routing": "cheapest"}
+    answer = client.post("/api/v1/quotes", json={"kind": "film", "params": brief}).json
+    (take,) = [line for line in answer["lines"] if line["step"] == "submit_take"]
+    assert take["routing"]["policy"] == "cheapest"
+    found = [(one["model"], one["code"]) for one in take["routing"]["considered"]]
+    assert found == [("kling-3.0", "spare"), ("kling-2.6", "taken")], "5 s at 42 cost less than 3 s at 84"
+
+
+def test_a_quote_refuses_an_unknown_price_until_the_brief_accepts_it(client, priced):
+    brief = {"script": "# Up\n\nA star.", "providers": ["kling:kling-3.0-turbo"]}
+    for accepted in (False, True):
+        body = {"kind": "film", "params": brief | {"accept_unknown_prices": accepted}}
+        answer = client.post("/api/v1/quotes", json=body).json
+        (take,) = [line for line in answer["lines"] if line["step"] == "submit_take"]
+        assert (answer["known"], take["known"]) == (False, False)
+        assert (take["refusal"] is None) is accepted
+    assert (
+        "accept_unknown_prices"
+        in client.post("/api/v1/quotes", json={"kind": "film", "params": brief}).json["lines"][-1]["refusal"]
+    )
 
 
 def test_a_quote_against_another_workspaces_project_is_404(client, other, film_job):

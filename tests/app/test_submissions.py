@@ -28,6 +28,7 @@ def test_a_list_tells_what_was_asked_of_vendors(house, seeded):
     (item,) = shown.json["items"]
     assert item["id"] == str(seeded["submission_id"])
     assert (item["provider"], item["state"], item["vendor_id"]) == ("kling", "unconfirmed", None)
+    assert item["routing"]["policy"] == "fixed"
     assert house.client.get(f"/api/v1/submissions/{seeded['submission_id']}").json == item
     assert house.client.get("/api/v1/submissions?state=running").json["items"] == []
     assert house.client.get("/api/v1/submissions?state=lost").status_code == 422

@@ -65,7 +65,7 @@ def test_a_take_the_vendor_could_not_make_is_asked_for_again_of_somebody_else(bo
     fail(bought)
     follow(bought.job_id)
     assert see_step(bought.step_id).state is StepState.READY
-    assert tried(bought) == {"kling"}
+    assert tried(bought) == {("kling", "kling-3.0")}
     assert tried(bought, seed=8) == set(), "a retake asks everybody"
     assert [w["provider"] for w in see_job(bought.job_id).warnings] == ["kling"]
     follow(bought.job_id)
@@ -202,7 +202,7 @@ def test_a_take_given_up_is_revived_when_the_same_is_asked_for_again(bought):
     follow(bought.job_id)
     assert see_step(bought.step_id).state is StepState.READY
     assert waiting(bought.job_id) is None
-    assert tried(bought) == {"kling"}
+    assert tried(bought) == {("kling", "kling-3.0")}
     assert intend(bought.job_id, bought.step_id, bought.shot_id) == bought.id
     do(bought.step_id, {"submission_id": str(bought.id)})
     assert waiting(bought.job_id) is not None
