@@ -15,7 +15,7 @@ from db.work import StepState
 from providers.base import VideoRequest
 from services import outcomes
 from services.steps import StepPlan, lock_job
-from tasks import wiring
+from tasks import limits, wiring
 from tasks.routing import check_providers, choose, look_at
 from tests.services.buying import make_shots
 from tests.services.makers import do, make_job, plan, see_job, see_step
@@ -183,7 +183,7 @@ def test_the_only_provider_says_itself_what_is_wrong(vendors):
 @pytest.mark.parametrize(
     ("name", "code", "told"),
     [
-        ("nobody", "invalid", "kling, local"),
+        ("nobody", "invalid", "cheap, .*kling, .*local"),
         ("good:g-9", "unknown_model", "g-1, g-old"),
         ("good:g-old", "retired", "Use g-1"),
         ("kling:kling-9", "unknown_model", "kling-3.0, kling-3.0-turbo"),
@@ -285,3 +285,14 @@ def test_a_price_nobody_knows_is_refused_before_anything_is_written_or_held(hous
     job_id, step_id = take_step(house, providers=["kling:kling-3.0-turbo"], accept_unknown_prices=True)
     work_on(step_id)
     assert [row.model for row in submissions_of(job_id)] == ["kling-3.0-turbo"]
+
+
+def test_a_vendor_that_does_not_answer_is_followed_by_the_next_before_it_is_asked(house, kling):
+    for _ in range(5):
+        limits.limiter().failed("kling")
+    job_id, step_id = take_step(house, providers=["kling", "local"])
+    work_on(step_id)
+    assert see_step(step_id).result["provider"] == "local"
+    (row,) = submissions_of(job_id)
+    assert [one["code"] for one in row.routing["considered"]] == ["circuit_open", "taken"]
+    assert kling.bill()["calls"] == {}
