@@ -6,6 +6,7 @@ import base64
 import os
 import struct
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,8 @@ from core.answers import retry_after
 from core.errors import Misconfigured, Permanent, PipelineError, Rejected, Retryable, Unconfirmed
 from core.http import HttpClient
 from core.redact import redact
-from providers.base import VideoRequest
+from providers.base import Quote, VideoRequest
+from providers.models import Model
 
 STATUSES = tuple(range(400, 600))
 """For `expect`: adapters read refusals themselves, since vendors say more than a status."""
@@ -80,6 +82,41 @@ def data_uri(picture: Path) -> str:
 def data_uri_length(picture: Path) -> int:
     """Characters that `data_uri` will have, without reading the picture."""
     return len(f"data:{mime_of(picture)};base64,") + 4 * ((picture.stat().st_size + 2) // 3)
+
+
+def quote_take(model: Model, request: VideoRequest, today: date) -> Quote:
+    """Price a take; raises Rejected for what the model cannot make."""
+    no_clip(request, model.id)
+    model.check_prompt(words_for(request))
+    model.check_image(request.image)
+    if request.image is None and not model.can("text_to_video"):
+        raise Rejected(f"{model.id} makes films from a picture only.", code="no_reference", field="reference")
+    frame = (request.width, request.height)
+    key = model.resolution_for(*frame) if model.resolutions else model.size_for(*frame) if model.sizes else ""
+    return model.quote(model.seconds_for(request.frames / request.fps), key, today=today)
+
+
+def input_for(model: Model, request: VideoRequest, shown: str | None) -> dict[str, Any]:
+    """What a hosted model is given, in its own words; `shown` is its picture as the host takes it."""
+    wire = model.wire
+    seconds = model.seconds_for(request.frames / request.fps)
+    asked: dict[str, Any] = {"prompt": words_for(request), **wire.get("input", {})}
+    asked["duration"] = wire["duration"].format(seconds) if "duration" in wire else seconds
+    if model.resolutions:
+        resolution = model.resolution_for(request.width, request.height)
+        asked[wire.get("resolution", "resolution")] = wire.get("resolutions", {}).get(resolution, resolution)
+    if wire.get("seed"):
+        asked["seed"] = request.seed
+    if shown is not None:  # the film takes the picture's shape
+        asked[wire["image"]] = shown
+    elif model.ratios:
+        asked["aspect_ratio"] = model.ratio_for(request.width, request.height)
+    return asked
+
+
+def words_in(body: Mapping[str, Any], *names: str) -> str:
+    """What a refusal says in these of its fields."""
+    return ": ".join(str(body[name]) for name in names if body.get(name))
 
 
 def is_at(url: str, *places: str) -> bool:

@@ -30,7 +30,16 @@ from jwt.utils import base64url_decode
 from core.answers import Answer as HttpAnswer
 from core.errors import Moderated, PipelineError, Rejected, Retryable, Unconfirmed
 from core.redact import redact
-from providers.asking import STATUSES, data_uri, download, is_at, no_clip, object_in, refusal, words_for
+from providers.asking import (
+    STATUSES,
+    data_uri,
+    download,
+    input_for,
+    is_at,
+    object_in,
+    quote_take,
+    refusal,
+)
 from providers.base import (
     Answer,
     AnswerState,
@@ -71,19 +80,14 @@ class Fal(Vendor):
         self._headers = {"Authorization": f"Key {key.get_secret_value()}"} if key else {}
 
     def quote(self, request: VideoRequest) -> Quote:
-        model = _MODELS.get(self.model, self._today)
-        no_clip(request, "fal")
-        model.check_prompt(words_for(request))
-        model.check_image(request.image)
-        resolution = model.resolution_for(request.width, request.height) if model.resolutions else ""
-        return model.quote(model.seconds_for(request.frames / request.fps), resolution, today=self._today)
+        return quote_take(_MODELS.get(self.model, self._today), request, self._today)
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:  # noqa: ARG002 (fal keeps no tokens)
         model = _MODELS.find(self.model)
         answer = self._http.post(
             f"{self.endpoint}/{model.wire['image_model'] if request.image else model.id}",
             params={"fal_webhook": self._callback_url} if self._callback_url else None,
-            json_body=self._input(request),
+            json_body=input_for(model, request, data_uri(request.image) if request.image else None),
             headers=self._headers,
             expect=STATUSES,
         )
@@ -137,20 +141,6 @@ class Fal(Vendor):
         return _news(request_id, object_in(HttpAnswer(200, {}, body, where)))
 
     # -- inside --------------------------------------------------------------------------------------
-
-    def _input(self, request: VideoRequest) -> dict[str, Any]:
-        model = _MODELS.find(self.model)
-        asked: dict[str, Any] = {"prompt": words_for(request), **model.wire.get("input", {})}
-        asked["duration"] = model.wire["duration"].format(model.seconds_for(request.frames / request.fps))
-        if model.resolutions:
-            asked["resolution"] = model.resolution_for(request.width, request.height)
-        if model.wire.get("seed"):
-            asked["seed"] = request.seed
-        if request.image:  # the film takes the picture's shape
-            asked[model.wire["image"]] = data_uri(request.image)
-        else:
-            asked["aspect_ratio"] = model.ratio_for(request.width, request.height)
-        return asked
 
     def _address(self, handle: Handle, name: str) -> str:
         """Where fal said to ask; a key goes to fal alone, whatever an answer once said."""

@@ -12,6 +12,8 @@ from core.http import HttpClient
 from core.settings import Settings, VendorSettings
 from providers.base import Context, Vendor, VideoRequest
 from providers.fal import Fal
+from providers.replicate import Replicate
+from providers.runway import Runway
 from tests.simulated import VendorHere
 
 ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, frames=96)
@@ -45,7 +47,9 @@ def open_at(
 
 
 FAL = Shop(Fal, "key-id:key-secret-0123456789")
-SHOPS = {shop.adapter.slug: shop for shop in (FAL,)}
+REPLICATE = Shop(Replicate, "r8_secret0123456789")
+RUNWAY = Shop(Runway, "key_secret0123456789")
+SHOPS = {shop.adapter.slug: shop for shop in (FAL, REPLICATE, RUNWAY)}
 
 
 def picture(folder: Path, name: str = "picture", size: int = 0) -> Path:
