@@ -174,6 +174,9 @@ class Speech:
 class SpeechProvider(Protocol):
     slug: ClassVar[str]
     kind: ClassVar[Literal["speech"]]
+    local: ClassVar[bool]
+    """Whether it runs on the operator's machines: free, and safe to ask again."""
+    model: str
 
     def __init__(self, context: Context) -> None: ...
 

@@ -13,8 +13,6 @@ import json
 import re
 import subprocess
 import sys
-import unicodedata
-import wave
 from bisect import bisect_right
 from functools import lru_cache
 from itertools import pairwise
@@ -23,14 +21,21 @@ from typing import ClassVar, Literal
 
 import espeakng_loader
 import numpy as np
-from numpy.typing import NDArray
 
 from core.errors import Invalid, Permanent, Retryable
 from core.settings import Settings
-from core.wording import clean, is_unspaced
+from core.wording import clean
 from providers.base import FREE, Context, Quote, Speech, SpeechRequest, Voice, Word
+from providers.speaking import (
+    QUIET,
+    Samples,
+    Span,
+    check_request,
+    without_pictures,
+    word_spans,
+    write_wav,
+)
 
-MAX_CHARACTERS = 20_000
 MODEL = "espeak-ng-1.52"
 _TIMEOUT = 60.0
 _CHILD = Path(__file__).with_name("espeak_child.py")
@@ -47,21 +52,17 @@ _LEFT_OUT = re.compile(r"piqd|qdb|qya|sjn|py|xex|jbo|.*-latn.*|.*-shaw")
 
 # Silence in seconds: kept before the first sound, after the last, and at most inside.
 _LEAD, _TAIL, _PAUSE = 0.04, 0.18, 0.55
-_QUIET = 60  # of 32767: below it nothing is heard
-_UNSPOKEN_SYMBOLS = frozenset(map(chr, (0x200D, 0xFE0E, 0xFE0F, 0x20E3)))
-_SPOKEN_SYMBOLS = frozenset("°©®№℃℉")
 _SILENCE_SECONDS = 1.2
-
-Samples = NDArray[np.int16]
-Token = tuple[int, int]
 
 
 class Espeak:
     slug: ClassVar[str] = "espeak"
     kind: ClassVar[Literal["speech"]] = "speech"
+    local: ClassVar[bool] = True
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.model = MODEL
 
     @classmethod
     def enabled(cls, settings: Settings) -> str | None:  # noqa: ARG003 - it needs none
@@ -76,24 +77,18 @@ class Espeak:
 
     def speak(self, request: SpeechRequest, out: Path) -> Speech:
         text = clean(request.text)
-        if len(text) > MAX_CHARACTERS:
-            raise Invalid(
-                f"{len(text)} characters are too many for one speech; the limit is {MAX_CHARACTERS}.",
-                field="text",
-            )
-        if not _MIN_SPEED <= request.speed <= _MAX_SPEED:
-            raise Invalid(f"Speed must be between {_MIN_SPEED} and {_MAX_SPEED}.", field="speed")
+        check_request(text, request.speed, _MIN_SPEED, _MAX_SPEED)
         voice, file = choose_voice(request.voice, request.language)
-        spoken = _without_pictures(text)
+        spoken = without_pictures(text)
         if any(c.isalnum() for c in spoken):
             rate, samples, events = _synthesise(spoken, file, request.speed)
         else:
             rate, events = 22050, []
             samples = np.zeros(round(rate * _SILENCE_SECONDS), dtype=np.int16)
-        tokens = _tokens(text, spoken)
+        tokens = word_spans(text, spoken)
         starts = _starts(tokens, events, len(samples))
         samples, starts, ends = _tighten(samples, starts, rate)
-        _write(out, samples, rate)
+        write_wav(out, samples, rate)
         words = tuple(
             Word(text[a:b].strip(), round(start / rate, 4), round(end / rate, 4))
             for (a, b), start, end in zip(tokens, starts, ends, strict=True)
@@ -149,17 +144,6 @@ def _variants() -> frozenset[str]:
     return frozenset(path.name for path in (_DATA / "voices" / "!v").iterdir())
 
 
-def _without_pictures(text: str) -> str:
-    """Blank out emoji and the like, one for one, so that positions in the text hold."""
-    return "".join(
-        " "
-        if c in _UNSPOKEN_SYMBOLS
-        or (unicodedata.category(c) in ("So", "Sk", "Co", "Cn") and c not in _SPOKEN_SYMBOLS)
-        else c
-        for c in text
-    )
-
-
 def _synthesise(text: str, voice: str, speed: float) -> tuple[int, Samples, list[tuple[int, int]]]:
     request = {
         "text": text,
@@ -186,33 +170,7 @@ def _synthesise(text: str, voice: str, speed: float) -> tuple[int, Samples, list
     return int(answer["sample_rate"]), np.frombuffer(body, dtype="<i2").astype(np.int16), events
 
 
-def _tokens(text: str, spoken: str) -> list[Token]:
-    """Spans of the words as written, marks and emoji kept with the word before (the first: after).
-
-    A word is what stands between blanks; in a script without blanks every character is one.
-    """
-    pieces: list[Token] = []
-    for match in re.finditer(r"\S+", text):
-        start = match.start()
-        for i in range(match.start() + 1, match.end()):
-            if is_unspaced(text[i]) or is_unspaced(text[i - 1]):
-                pieces.append((start, i))
-                start = i
-        pieces.append((start, match.end()))
-    words: list[Token] = []
-    lead: int | None = None
-    for start, end in pieces:
-        if any(c.isalnum() for c in spoken[start:end]):
-            words.append((start if lead is None else lead, end))
-            lead = None
-        elif words:
-            words[-1] = (words[-1][0], end)
-        elif lead is None:
-            lead = start
-    return words
-
-
-def _starts(tokens: list[Token], events: list[tuple[int, int]], length: int) -> list[int]:
+def _starts(tokens: list[Span], events: list[tuple[int, int]], length: int) -> list[int]:
     """First sample of each word.
 
     The library gives several events inside one written word (numbers, hyphens), and none for a word it
@@ -241,7 +199,7 @@ def _starts(tokens: list[Token], events: list[tuple[int, int]], length: int) -> 
 
 def _tighten(samples: Samples, starts: list[int], rate: int) -> tuple[Samples, list[int], list[int]]:
     """Cut silences to what a listener expects; return the sound, and starts and ends of words in it."""
-    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > _QUIET)
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > QUIET)
     if not len(loud):
         return samples, starts, [*starts[1:], len(samples)] if starts else []
     cuts: list[tuple[int, int]] = [(0, max(0, int(loud[0]) - round(_LEAD * rate)))]
@@ -265,21 +223,6 @@ def _tighten(samples: Samples, starts: list[int], rate: int) -> tuple[Samples, l
     # The library stops at the last sound: what is missing of the tail is added.
     missing = max(0, tail - (len(samples) - int(loud[-1])))
     return np.pad(samples[keep], (0, missing)), [int(moved[start]) for start in starts], ends
-
-
-def _write(out: Path, samples: Samples, rate: int) -> None:
-    part = out.with_name(f".{out.name}.part")
-    try:
-        with wave.open(str(part), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(rate)
-            file.writeframes(samples.astype("<i2").tobytes())
-        part.replace(out)
-    except OSError as exc:
-        raise Retryable(f"Cannot write the speech: {exc.strerror}.", code="disk") from exc
-    finally:
-        part.unlink(missing_ok=True)
 
 
 ADAPTER = Espeak

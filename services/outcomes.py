@@ -12,6 +12,7 @@ from core.errors import Conflict, Invalid, NotFound
 from db.submissions import AT_VENDOR, OPEN_SUBMISSION, Submission, SubmissionState
 from db.work import Attempt, Job, Step, StepState, WaitsFor
 from services.paging import Page, Window, read_page
+from services.purchases import AT_ONCE, spend_lost
 from services.slots import in_seconds
 from services.steps import reopen
 from services.submissions import announce, asked_for, close, lock_submission
@@ -177,7 +178,8 @@ def list_submissions(
 ) -> Page[Submission]:
     """Submissions to vendors; what this machine made itself is none."""
     statement = select(Submission).where(
-        Submission.workspace_id == workspace_id, Submission.deadline_at.is_not(None)
+        Submission.workspace_id == workspace_id,
+        Submission.deadline_at.is_not(None) | Submission.purpose.in_(AT_ONCE),
     )
     if state is not None:
         statement = statement.where(Submission.state == SubmissionState(state))
@@ -218,7 +220,8 @@ def resolve(
     """Write down what a person found out about an unconfirmed submission.
 
     `accepted`: the vendor has it, under `vendor_id`. `not_accepted`: it is sent again. `abandoned`: nobody
-    waits for it, and its hold is released.
+    waits for it, and its hold is released. What would have been answered in the call itself is lost: where
+    the vendor billed it, its hold is spent, and whoever wants it made retries the job.
     """
     find_submission(session, workspace_id, submission_id)
     row = lock_submission(session, submission_id)
@@ -240,12 +243,17 @@ def resolve(
         )
         if taken is not None:
             raise Conflict(f"The submission {taken} has this vendor id.", field="vendor_id")
-        row.state = SubmissionState.SUBMITTED
         row.vendor_id = vendor_id
-        row.submitted_at = row.sent_at
-        row.next_poll_at = in_seconds(0)
-        row.error_code = row.error_message = None
-        announce(session, row, "submitted", vendor_id=vendor_id)
+        if row.purpose in AT_ONCE:
+            spend_lost(session, row)
+        else:
+            row.state = SubmissionState.SUBMITTED
+            row.submitted_at = row.sent_at
+            row.next_poll_at = in_seconds(0)
+            row.error_code = row.error_message = None
+            announce(session, row, "submitted", vendor_id=vendor_id)
+    elif outcome == "not_accepted" and row.purpose in AT_ONCE:
+        close(session, row, SubmissionState.FAILED, "not_accepted", "The vendor never had it.")
     elif outcome == "not_accepted":
         row.state = SubmissionState.INTENDED
         row.next_poll_at = in_seconds(0)

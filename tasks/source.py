@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +15,14 @@ from core.errors import PipelineError, Unlicensed
 from core.ids import new_id
 from core.licences import LicenceClass, LicencePolicy
 from db.assets import Candidate, Film, RenditionRole, Shot
-from providers.base import SpeechRequest
+from providers.base import SpeechProvider, SpeechRequest
 from scrapers.base import Candidate as Found
 from scrapers.base import Query
 from scrapers.words import word_score
 from services import inputs
 from services.films import BORROWED, film_shots, forget_borrowed, found_candidates
 from services.timeline import frames_for
+from tasks.purchases import buy_narration
 from tasks.step import Run, step
 from tasks.wiring import enabled_sources, open_source, open_speech
 
@@ -39,10 +41,18 @@ def narrate(run: Run) -> None:
     with run.loading() as session:
         shot = session.get_one(Shot, run.subject_id)
         film = session.get_one(Film, run.film_id)
-    made = run.remember(**inputs.for_narration(film, shot, run.params))
+    asked = inputs.for_narration(film, shot, run.params)
+    speaker = open_speech(run.params["narrator"]) if shot.narration else None
+    if speaker is not None and not speaker.local:
+        asked["model"] = speaker.model
+    made = run.remember(**asked)
     run.note(**inputs.for_length(film, shot))
-    if made is None:
-        made = _speak(run, film, shot.narration) if shot.narration else _SILENCE
+    if made is None and speaker is None:
+        made = _SILENCE
+    elif made is None and speaker is not None:
+        say = partial(_speak, run, film, shot.narration, speaker)
+        made = say() if speaker.local else buy_narration(run, shot, speaker, asked, say)
+    assert made is not None
     frames = frames_for(made["duration"], shot.asked_duration, film.fps)
     with run.saving() as session:
         shot = session.get_one(Shot, run.subject_id)
@@ -54,8 +64,7 @@ def narrate(run: Run) -> None:
         run.result = {**made, "frames": frames}
 
 
-def _speak(run: Run, film: Film, text: str) -> dict[str, Any]:
-    speaker = open_speech(run.params["narrator"])
+def _speak(run: Run, film: Film, text: str, speaker: SpeechProvider) -> dict[str, Any]:
     out = run.scratch / "narration.wav"
     with run.timing("speech_seconds"):
         speech = speaker.speak(SpeechRequest(text=text, voice=film.voice, language=film.language), out)

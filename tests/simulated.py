@@ -64,6 +64,8 @@ class Vendors:
             "GHOSTCUT_API_KEY": "sk-simulated",
             "GHOSTCUT_API_SECRET": "simulated",
             "GHOSTCUT_URL": f"{self.url}/ghostcut",
+            "OPENAI_SPEECH_API_KEY": "sk-simulated",
+            "OPENAI_SPEECH_URL": f"{self.url}/openai_speech",
         }
 
     def start(self) -> None:

@@ -1,0 +1,63 @@
+"""What is bought in one call: held before it, spent by its answer, and never bought twice by a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from core.errors import PipelineError, Retryable, Unconfirmed
+from core.failpoints import reach
+from core.hashing import digest
+from db.assets import Shot
+from db.session import reading, transaction
+from db.work import Job
+from providers.base import SpeechProvider
+from services import purchases
+from services.renditions import StoredFile, keep_blob, still_there
+from tasks.step import Run
+
+
+def buy_narration(
+    run: Run, shot: Shot, speaker: SpeechProvider, request: dict[str, Any], say: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Have a narration spoken that costs money; raises Unconfirmed where only a person can go on.
+
+    What was spoken is written down with its price in one transaction: an attempt that dies after it finds it.
+    """
+    order = {"provider": speaker.slug, "model": speaker.model, "request": request}
+    with reading() as session:
+        made = purchases.bought(session, run.held.step_id, digest(order))
+        if made is not None and still_there(session, made):
+            return made
+    quote = speaker.quote(len(request["narration"]))
+    with transaction() as session:
+        purchase = purchases.begin(
+            session,
+            session.get_one(Job, run.job.id),
+            step_id=run.held.step_id,
+            shot_id=shot.id,
+            purpose="narration",
+            quote=quote.amount,
+            currency=quote.currency,
+            **order,
+        )
+    with reading() as session:
+        if error := purchases.why_not(session, purchase):
+            raise error
+    try:
+        reach("purchase.before_call", str(run.job.id))
+        made = say()
+    except PipelineError as error:
+        settle = purchases.refused
+        if isinstance(error, Unconfirmed):
+            settle = purchases.unknown
+        elif isinstance(error, Retryable):
+            settle = purchases.not_accepted
+        with transaction() as session:
+            settle(session, purchase, error.code, error.message)
+        raise
+    reach("purchase.after_call", str(run.job.id))
+    with transaction() as session:
+        keep_blob(session, StoredFile.from_json(made["stored"]))
+        purchases.done(session, purchase, cost=quote.amount, made=made)
+    return made
