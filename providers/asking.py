@@ -35,12 +35,6 @@ def words_for(request: VideoRequest) -> str:
     return prompt
 
 
-def no_clip(request: VideoRequest, vendor: str) -> None:
-    """Refuse a request that shows a clip: these models begin with words or with one picture."""
-    if request.clip is not None:
-        raise Rejected(f"{vendor} is shown pictures here, no clips.", code="no_reference", field="reference")
-
-
 def mime_of(picture: Path) -> str:
     """The type of a picture; raises Rejected, naming those that may be sent."""
     with picture.open("rb") as stream:
@@ -84,16 +78,17 @@ def data_uri_length(picture: Path) -> int:
     return len(f"data:{mime_of(picture)};base64,") + 4 * ((picture.stat().st_size + 2) // 3)
 
 
-def quote_take(model: Model, request: VideoRequest, today: date) -> Quote:
-    """Price a take; raises Rejected for what the model cannot make."""
-    no_clip(request, model.id)
+def quote_take(model: Model, request: VideoRequest, today: date, *, seconds: int | None = None) -> Quote:
+    """Price a take, of `seconds` where they hang on more than the shot; raises Rejected as the model does."""
+    if request.clip is not None:
+        raise Rejected(f"{model.id} is shown pictures, no clips.", code="no_reference", field="reference")
     model.check_prompt(words_for(request))
     model.check_image(request.image)
     if request.image is None and not model.can("text_to_video"):
         raise Rejected(f"{model.id} makes films from a picture only.", code="no_reference", field="reference")
     frame = (request.width, request.height)
     key = model.resolution_for(*frame) if model.resolutions else model.size_for(*frame) if model.sizes else ""
-    return model.quote(model.seconds_for(request.frames / request.fps), key, today=today)
+    return model.quote(seconds or model.seconds_for(request.frames / request.fps), key, today=today)
 
 
 def input_for(model: Model, request: VideoRequest, shown: str | None) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from core.errors import (
     Unconfirmed,
 )
 from core.redact import redact
-from providers.asking import STATUSES, download, mime_of, no_clip, object_in, size_of, words_for
+from providers.asking import STATUSES, download, mime_of, object_in, quote_take, size_of, words_for
 from providers.base import (
     Answer,
     AnswerState,
@@ -87,13 +87,10 @@ class Kling(Vendor):
 
     def quote(self, request: VideoRequest) -> Quote:
         model = self.table.get(self.model, self._today)
-        no_clip(request, "Kling")
-        model.check_prompt(words_for(request))
-        model.check_image(request.image)
+        quote = quote_take(model, request, self._today)
         if request.image is not None:
             _check_picture(request.image)
-        resolution = model.resolution_for(request.width, request.height)
-        return model.quote(model.seconds_for(request.frames / request.fps), resolution, today=self._today)
+        return quote
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:
         path, body = self._order(self.table.find(self.model), request, client_token)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from providers.base import Context, Vendor, VideoRequest
 from providers.fal import Fal
 from providers.replicate import Replicate
 from providers.runway import Runway
+from providers.veo import Veo
+from providers.veo_vertex import VeoVertex
 from tests.simulated import VendorHere
 
 ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, frames=96)
@@ -21,26 +24,31 @@ ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, f
 
 @dataclass(frozen=True)
 class Shop:
-    """`shows` is the model that begins with a picture."""
+    """`shows` is the model that begins with a picture; `forgets` says that an unknown id has run out."""
 
     adapter: type[Vendor]
     key: str
     model: str | None = None
     shows: str | None = None
     request: VideoRequest = ASK
+    settings: Mapping[str, str] = field(default_factory=dict)
+    forgets: bool = False
 
     def open(
         self, vendor: VendorHere, *, key: str | None = None, model: str | None = None, **more: Any
     ) -> Any:
-        own = VendorSettings(api_key=key or self.key, url=f"{vendor.url}/{self.adapter.slug}")
+        own = self.own(f"{vendor.url}/{self.adapter.slug}", key=key)
         return open_at(self.adapter, own, vendor.url, model=model or self.model, **more)
+
+    def own(self, url: str, *, key: str | None = None, **more: Any) -> VendorSettings:
+        return VendorSettings(api_key=key or self.key, url=url, **{**self.settings, **more})
 
 
 def open_at(
     adapter: type[Vendor], own: VendorSettings, url: str, *, callback_url: str | None = None, **more: Any
 ) -> Any:
     """An adapter with these settings that may speak to the server at `url`; `more` is for its HTTP client."""
-    said = {name: more.pop(name) for name in ("model", "endpoint") if name in more}
+    said = {name: more.pop(name) for name in ("model", "endpoint", "today") if name in more}
     wanted = {"retry_for": 0, "sleep": lambda _: None, "timeout": (5, 60), **more}
     http = HttpClient(allow=[url.removeprefix("http://")], **wanted)
     return adapter(Context(http, Settings(), own=own, callback_url=callback_url, **said))
@@ -49,7 +57,9 @@ def open_at(
 FAL = Shop(Fal, "key-id:key-secret-0123456789")
 REPLICATE = Shop(Replicate, "r8_secret0123456789")
 RUNWAY = Shop(Runway, "key_secret0123456789")
-SHOPS = {shop.adapter.slug: shop for shop in (FAL, REPLICATE, RUNWAY)}
+VEO = Shop(Veo, "gemini-key-0123456789", forgets=True)
+VEO_VERTEX = Shop(VeoVertex, "ya29.token-0123456789", settings={"project": "films"}, forgets=True)
+SHOPS = {shop.adapter.slug: shop for shop in (FAL, REPLICATE, RUNWAY, VEO, VEO_VERTEX)}
 
 
 def picture(folder: Path, name: str = "picture", size: int = 0) -> Path:
