@@ -28,6 +28,7 @@ RESOURCES = (
     "shots",
     "takes",
     "submissions",
+    "callbacks",
     "assets",
     "collections",
     "uploads",
@@ -43,7 +44,7 @@ RESOURCES = (
 DESCRIPTION = """\
 From a brief or a script to a finished, licensed film.
 
-Every call but health, docs and signed file URLs needs a key: `X-API-Key: cs_…` or
+Every call but health, docs, signed file URLs and callbacks needs a key: `X-API-Key: cs_…` or
 `Authorization: Bearer cs_…`. Errors are RFC 9457 problems (`application/problem+json`) with a stable
 `code`. Lists are paged by `limit` and `cursor`. POSTs that start work take an `Idempotency-Key`.
 """

@@ -1,8 +1,18 @@
 """Every table: importing this fills the metadata that migrations compare with."""
 
-from db import assets, identity, money, review, schedules, submissions, work
+from db import assets, callbacks, identity, money, review, schedules, submissions, work
 from db.base import Base
 
-__all__ = ["assets", "identity", "metadata", "money", "review", "schedules", "submissions", "work"]
+__all__ = [
+    "assets",
+    "callbacks",
+    "identity",
+    "metadata",
+    "money",
+    "review",
+    "schedules",
+    "submissions",
+    "work",
+]
 
 metadata = Base.metadata

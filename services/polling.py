@@ -12,18 +12,16 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, TextClause, case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, TextClause, case, func, select, text, update
 from sqlalchemy.orm import Session
 
 from db.submissions import AT_VENDOR, OPEN_SUBMISSION, Submission, SubmissionState
-from db.work import ENDED_JOB, Job, JobState, Step, StepState, WaitsFor
+from db.work import ENDED_JOB, Job
 from services.slots import in_seconds
 from services.submissions import (
     MESSAGE_SECONDS,
     WIRE_SECONDS,
     announce,
-    asked_for,
-    close,
     lock_submission,
 )
 
@@ -31,8 +29,8 @@ POLL_LEASE = 90.0
 LONGEST_INTERVAL = 60.0
 SHARE_OF_AGE = 0.1
 """A take is asked about again after a tenth of the time it has taken so far."""
-LATE_HOURS = 24
-"""How long what nobody waits for any more is still asked about and fetched."""
+FIRST_BACKSTOP, LONGEST_BACKSTOP, BACKSTOP_SHARE = 60.0, 300.0, 0.5
+"""The same for a vendor that calls back by itself."""
 _UNKNOWN = (SubmissionState.SENDING, SubmissionState.UNCONFIRMED)
 
 
@@ -141,10 +139,15 @@ def claim_unsent(session: Session, provider: str, endpoint: str, *, limit: int) 
     )
 
 
-def note_running(session: Session, ids: Sequence[UUID], *, shortest: float) -> None:
-    """The vendor is still at it: ask again after a tenth of its age, within bounds, spread by a fifth."""
+def note_running(session: Session, ids: Sequence[UUID], *, shortest: float, heard: bool = False) -> None:
+    """The vendor is still at it: ask again after a tenth of its age, within bounds, spread by a fifth.
+
+    One that calls back is asked rarely: only for what gets lost.
+    """
     age = func.extract("epoch", func.now() - Submission.submitted_at)
     wait: Any = func.greatest(shortest, func.least(LONGEST_INTERVAL, age * SHARE_OF_AGE))
+    if heard:
+        wait = func.greatest(FIRST_BACKSTOP, func.least(LONGEST_BACKSTOP, age * BACKSTOP_SHARE))
     wait = case((Submission.given_up_at.is_not(None), 600.0), else_=wait) * (0.8 + 0.4 * func.random())
     session.execute(
         update(Submission)
@@ -153,6 +156,16 @@ def note_running(session: Session, ids: Sequence[UUID], *, shortest: float) -> N
             state=SubmissionState.RUNNING,
             next_poll_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait),
         )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def expect_callback(session: Session, submission_id: UUID) -> None:
+    """Leave a submission that has just been accepted to its vendor, which calls back."""
+    session.execute(
+        update(Submission)
+        .where(Submission.id == submission_id, Submission.state == SubmissionState.SUBMITTED)
+        .values(next_poll_at=in_seconds(FIRST_BACKSTOP))
         .execution_options(synchronize_session=False)
     )
 
@@ -174,103 +187,6 @@ def send_again(session: Session, submission_id: UUID) -> None:
         row.state = SubmissionState.INTENDED
         row.next_poll_at = in_seconds(0)
         announce(session, row, "not_accepted")
-
-
-def overdue(session: Session, *, limit: int = 100) -> list[UUID]:
-    """Submissions past their deadline. What a person is asked about has none."""
-    return list(
-        session.scalars(
-            select(Submission.id)
-            .where(
-                Submission.state.in_((SubmissionState.INTENDED, *_UNKNOWN, *AT_VENDOR)),
-                Submission.deadline_at < func.now(),
-                Submission.given_up_at.is_(None),
-                (Submission.state != SubmissionState.UNCONFIRMED) | Submission.next_poll_at.is_not(None),
-            )
-            .limit(limit)
-        )
-    )
-
-
-def give_up(session: Session, submission_id: UUID) -> set[UUID]:
-    """Have a job wait no longer for an overdue take; returns the job to move on, if there is one.
-
-    What was never sent is let go. What the vendor has may still be made and charged: it is asked about on,
-    its hold stays, and its take is kept when it comes.
-    """
-    row = lock_submission(session, submission_id)
-    if row is None or row.given_up_at is not None or row.state not in OPEN_SUBMISSION:
-        return set()
-    if row.state is SubmissionState.INTENDED:
-        why = row.error_message or "It was never taken."
-        close(session, row, SubmissionState.FAILED, "too_slow", why)
-    elif row.state is not SubmissionState.ANSWERED:
-        row.given_up_at = func.now()
-        announce(session, row, "given_up", message="The provider did not answer in time.")
-    return {row.job_id}
-
-
-def hopeless(session: Session, *, limit: int = 100) -> list[UUID]:
-    """What a vendor never answered, or whose file could not be had, a day after anybody wanted it."""
-    old = func.now() - timedelta(hours=LATE_HOURS)
-    given_up = select(Submission.id).where(
-        Submission.state.in_(OPEN_SUBMISSION),
-        Submission.state != SubmissionState.INTENDED,
-        Submission.given_up_at < old,
-    )
-    unfetched = (
-        select(Submission.id)
-        .join(Job, Job.id == Submission.job_id)
-        .where(Submission.state == SubmissionState.ANSWERED, Job.finished_at < old)
-    )
-    return list(session.scalars(given_up.union(unfetched).limit(limit)))
-
-
-def end_hopeless(session: Session, submission_id: UUID) -> None:
-    row = lock_submission(session, submission_id)
-    if row is not None and row.state in OPEN_SUBMISSION:
-        close(session, row, SubmissionState.FAILED, "never_answered", "No take came of it within a day.")
-
-
-def jobs_to_advance(session: Session, *, limit: int = 100) -> list[UUID]:
-    """Jobs that wait for a provider, or meanwhile for money, although the provider has answered.
-
-    Whoever wrote the answer down died before it could say so.
-    """
-    answered = (
-        select(Submission.id)
-        .join(Step, Step.id == Submission.step_id)
-        .where(
-            Submission.job_id == Job.id,
-            Step.state == StepState.SUCCEEDED,
-            asked_for(),
-            Submission.state.not_in(
-                (*AT_VENDOR, *_UNKNOWN, SubmissionState.INTENDED, SubmissionState.SUCCEEDED)
-            )
-            | Submission.given_up_at.is_not(None),
-        )
-        .exists()
-    )
-    expected = (
-        select(Submission.id)
-        .where(Submission.job_id == Job.id, Submission.state.in_(OPEN_SUBMISSION))
-        .where(Submission.given_up_at.is_(None))
-        .exists()
-    )
-    return list(
-        session.scalars(
-            select(Job.id)
-            .where(
-                Job.state == JobState.WAITING,
-                Job.advanced_at < in_seconds(-3),
-                or_(
-                    Job.waits_for.in_((WaitsFor.PROVIDER, WaitsFor.BUDGET)) & answered,
-                    (Job.waits_for == WaitsFor.PROVIDER) & ~expected,
-                ),
-            )
-            .limit(limit)
-        )
-    )
 
 
 def _due(*states: SubmissionState) -> ColumnElement[bool]:

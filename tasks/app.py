@@ -29,6 +29,7 @@ app = Celery(
         "tasks.submit",
         "tasks.poll",
         "tasks.mend",
+        "tasks.callbacks",
         "tasks.finish",
         "tasks.deliver",
         "tasks.scrape",

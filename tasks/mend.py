@@ -12,7 +12,7 @@ import structlog
 from core.errors import PipelineError
 from core.settings import get_settings
 from db.session import reading, transaction
-from services import polling, slots, submissions
+from services import overdue, polling, slots, submissions
 from services.polling import Due
 from tasks import pipeline
 from tasks.beat import duty
@@ -31,22 +31,22 @@ def mend_submissions() -> None:
     """Send what is due, look up what is unknown, give up what is overdue, fetch what is late."""
     settings = get_settings()
     with reading() as session:
-        overdue, hopeless = polling.overdue(session), polling.hopeless(session)
+        late, hopeless = overdue.overdue(session), overdue.hopeless(session)
         vendors = polling.vendors_to_send_to(session)
     jobs: set[UUID] = set()
-    for submission_id in overdue:  # each in its own transaction: two jobs' rows are never locked at once
+    for submission_id in late:  # each in its own transaction: two jobs' rows are never locked at once
         with transaction() as session:
-            jobs |= polling.give_up(session, submission_id)
+            jobs |= overdue.give_up(session, submission_id)
     for submission_id in hopeless:
         with transaction() as session:
-            polling.end_hopeless(session, submission_id)
+            overdue.end_hopeless(session, submission_id)
     for slug, endpoint in vendors:
         _send(slug, endpoint)
     with transaction() as session:
-        late = polling.claim_late(session)
+        to_keep = polling.claim_late(session)
         unknown = polling.claim_lookups(session, grace=settings.lookup_grace_seconds)
-        jobs |= set(polling.jobs_to_advance(session))
-    for due in late:
+        jobs |= set(overdue.jobs_to_advance(session))
+    for due in to_keep:
         pipeline.keep_late_take(due.id, due.job_id)
     for due in unknown:
         jobs |= look_up(due)

@@ -13,7 +13,7 @@ when its rows have ended, never because Celery says so, and a row that nobody wo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -248,6 +248,18 @@ def keep_late_take(submission_id: UUID, job_id: UUID) -> None:
     """Have a take fetched that was paid for and that its job waits for no more."""
     message = app.signature("keep_late_take", args=(str(submission_id),), immutable=True)
     _publish(message.set(**_shown(job_id)))
+
+
+def receive_callback(slug: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Check and keep a vendor's news, see `tasks.callbacks`; no vendor is loaded before the first comes."""
+    from tasks.callbacks import receive
+
+    return receive(slug, headers, body)
+
+
+def take_callback(event_id: UUID) -> None:
+    """Have a worker act on a callback that was kept."""
+    _publish(app.signature("take_callback", args=(str(event_id),), immutable=True))
 
 
 def queue_of(kind: str) -> str:

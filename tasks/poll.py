@@ -23,7 +23,7 @@ from core.failpoints import reach
 from core.settings import get_settings
 from db.session import reading, transaction
 from providers.base import Answer, AnswerState, Handle, RemoteProvider
-from services import polling, submissions
+from services import callbacks, polling, submissions
 from services.polling import POLL_LEASE, Due
 from tasks import pipeline
 from tasks.beat import duty
@@ -156,7 +156,8 @@ def write_down(answers: Iterable[tuple[Due, Answer | None]], shortest: dict[str,
             jobs.add(job_id)
     for provider, ids in running.items():
         with transaction() as session:
-            polling.note_running(session, ids, shortest=shortest[provider])
+            heard = callbacks.is_heard(session, provider)
+            polling.note_running(session, ids, shortest=shortest[provider], heard=heard)
     for job_id in jobs:
         pipeline.advance(job_id)
 

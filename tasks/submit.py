@@ -26,7 +26,7 @@ from db.session import after_commit, reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Job
 from providers.base import Answer, AnswerState, Handle, Quote, RemoteProvider
-from services import inputs, outcomes, slots, submissions
+from services import callbacks, inputs, outcomes, polling, slots, submissions
 from services.steps import lock_job
 from services.submissions import Outgoing
 from tasks import pipeline
@@ -184,6 +184,8 @@ def note_accepted(submission_id: UUID, vendor_id: str, receipt: Mapping[str, Any
         if first:
             lock_job(session, row.job_id)
             submissions.announce(session, row, "submitted", vendor_id=vendor_id)
+            if callbacks.is_heard(session, row.provider):
+                polling.expect_callback(session, row.id)
         elif row.vendor_id != vendor_id:
             log.error(
                 "a vendor has one submission twice",

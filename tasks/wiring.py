@@ -12,7 +12,15 @@ from core.http import HttpClient
 from core.registry import PROVIDERS, SOURCES
 from core.settings import Settings, get_settings
 from media.ffmpeg import ffmpeg_path
-from providers.base import Context, RemoteProvider, ScriptWriter, SpeechProvider, TextRemover, VideoProvider
+from providers.base import (
+    Context,
+    RemoteProvider,
+    ScriptWriter,
+    SpeechProvider,
+    TextRemover,
+    Vendor,
+    VideoProvider,
+)
 from scrapers.base import Source
 from tasks.limits import Account
 
@@ -56,7 +64,26 @@ def _open(slug: str, kind: str | None, **more: Any) -> Any:
     adapter = PROVIDERS.get(slug, kind)
     if reason := adapter.enabled(get_settings()):
         raise Misconfigured(f"The provider {slug} is off: {reason}")
-    return adapter(_context(**more))
+    return adapter(_context(callback_url=_callback_url(adapter, more.get("endpoint")), **more))
+
+
+def calls_back(adapter: type[Any]) -> bool:
+    """Whether a vendor can tell us of news by itself."""
+    return issubclass(adapter, Vendor) and adapter.parse_callback is not Vendor.parse_callback
+
+
+def _callback_url(adapter: type[Any], endpoint: str | None) -> str | None:
+    """Our door for a vendor's callbacks, where it is known and the vendor may use it.
+
+    Vendors refuse requests that name a door without TLS; one that is itself without is on this machine.
+    """
+    settings = get_settings()
+    if not settings.public_url or not calls_back(adapter):
+        return None
+    vendor = endpoint or settings.vendor(adapter.slug).url or ""
+    if not settings.public_url.startswith("https://") and not vendor.startswith("http://"):
+        return None
+    return f"{settings.public_url.rstrip('/')}/api/v1/callbacks/{adapter.slug}"
 
 
 def open_writer(slug: str) -> ScriptWriter:

@@ -361,7 +361,7 @@ def test_every_enum_in_the_database_has_exactly_the_values_of_its_class(database
 
 
 def test_what_belongs_to_a_workspace_names_it():
-    shared = {"workspaces", "users", "heartbeats", "blobs", "paces"}
+    shared = {"workspaces", "users", "heartbeats", "blobs", "paces", "callback_events"}
     through = {"attempts": "step_id", "derivations": "child_rendition_id", "asset_tags": "asset_id"}
     through |= {"collection_members": "collection_id"}
     for table in metadata.sorted_tables:

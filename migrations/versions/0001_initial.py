@@ -77,6 +77,38 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_blobs")),
     )
     op.create_table(
+        "callback_events",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("provider", sa.String(length=64), nullable=False),
+        sa.Column("event_id", sa.String(length=300), nullable=False),
+        sa.Column("answers", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
+        sa.Column("ask", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.String(length=32), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_callback_events")),
+    )
+    op.create_index(
+        op.f("ix_callback_events_provider_event_id"),
+        "callback_events",
+        ["provider", "event_id"],
+        unique=True,
+    )
+    op.create_index(
+        op.f("ix_callback_events_provider_received_at"),
+        "callback_events",
+        ["provider", "received_at"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_callback_events_open",
+        "callback_events",
+        ["next_try_at"],
+        unique=False,
+        postgresql_where=sa.text("next_try_at IS NOT NULL"),
+    )
+    op.create_index(op.f("ix_callback_events_received_at"), "callback_events", ["received_at"], unique=False)
+    op.create_table(
         "heartbeats",
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("beaten_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -1708,6 +1740,7 @@ def downgrade() -> None:
     op.drop_table("users")
     op.drop_table("paces")
     op.drop_table("heartbeats")
+    op.drop_table("callback_events")
     op.drop_table("blobs")
 
     op.execute("DROP FUNCTION ledger_balances()")

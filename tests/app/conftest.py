@@ -33,7 +33,7 @@ def database_url(module_database):
     """One database per file, emptied before each test: making one for each would take most of the time."""
     engine = create_engine(module_database, poolclass=NullPool)
     with engine.begin() as connection:
-        for table in ("workspaces", "users", "blobs", "heartbeats"):
+        for table in ("workspaces", "users", "blobs", "heartbeats", "callback_events"):
             connection.execute(text(f"DELETE FROM {table}"))
     return module_database
 

@@ -126,6 +126,7 @@ def seed_house(house) -> dict[str, UUID | int | str]:
         key, _ = create_key(session, house.workspace_id, house.user_id, name="seeded", scopes=["read"])
         assert isinstance(take, Take)
         return {
+            "provider": "kling",
             "job_id": job.id,
             "film_id": film.id,
             "project_id": project.id,

@@ -124,4 +124,9 @@ def test_open_operations_say_so_and_all_others_need_a_key(app, anonymous):
         for method, operation in operations.items()
         if method != "parameters" and operation.get("security") == []
     }
-    assert opened == {"/api/v1/health", "/api/v1/health/services", "/api/v1/files/{key}"}
+    assert opened == {
+        "/api/v1/health",
+        "/api/v1/health/services",
+        "/api/v1/files/{key}",
+        "/api/v1/callbacks/{provider}",
+    }

@@ -12,7 +12,7 @@ from db.money import HoldState
 from db.session import reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import JobState, WaitsFor
-from services import polling, submissions
+from services import overdue, polling, submissions
 from services.slots import in_seconds
 from tests.services.buying import ago, answer, fail, hold_of, make_submission, see, send, submit
 from tests.services.makers import at_once, make_house, make_job
@@ -79,20 +79,20 @@ def lookups(grace):
 def give_up():
     """Give up what is overdue; returns the jobs."""
     with reading() as session:
-        overdue = polling.overdue(session)
+        late = overdue.overdue(session)
     jobs = set()
-    for submission_id in overdue:
+    for submission_id in late:
         with transaction() as session:
-            jobs |= polling.give_up(session, submission_id)
+            jobs |= overdue.give_up(session, submission_id)
     return jobs
 
 
 def end_hopeless():
     with reading() as session:
-        hopeless = polling.hopeless(session)
+        hopeless = overdue.hopeless(session)
     for submission_id in hopeless:
         with transaction() as session:
-            polling.end_hopeless(session, submission_id)
+            overdue.end_hopeless(session, submission_id)
     return hopeless
 
 
@@ -251,7 +251,7 @@ def test_a_job_whose_answer_nobody_told_it_is_found(bought, ending):
         advanced_at=see(bought.id).created_at - timedelta(seconds=10),
     )  # fmt: skip
     with reading() as session:
-        assert polling.jobs_to_advance(session) == []
+        assert overdue.jobs_to_advance(session) == []
     ending(bought)
     with reading() as session:
-        assert polling.jobs_to_advance(session) == [bought.job_id]
+        assert overdue.jobs_to_advance(session) == [bought.job_id]

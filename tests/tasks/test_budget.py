@@ -10,7 +10,7 @@ from db.money import Hold, HoldState
 from db.session import reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Attempt, Event, Heartbeat, Job, JobState, StepState, WaitsFor
-from services import books, budgets, jobs, money, polling, steps
+from services import books, budgets, jobs, money, overdue, steps
 from services.steps import StepPlan
 from tasks import beat, pipeline
 from tests.services.makers import at_once, do, make_job, plan, see_job, see_shots, see_step
@@ -194,11 +194,11 @@ def test_a_vendors_answer_is_not_forgotten_while_the_job_waits_for_money(house, 
         session.execute(update(Submission).values(state=SubmissionState.ANSWERED))
         session.execute(update(Job).values(advanced_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
     with reading() as session:
-        assert polling.jobs_to_advance(session) == [job_id]
+        assert overdue.jobs_to_advance(session) == [job_id]
     pipeline.advance(job_id)
     with reading() as session:
         assert [step.kind for step in steps.list_steps(session, job_id) if step.kind == "fetch_take"]
-        assert polling.jobs_to_advance(session) == []
+        assert overdue.jobs_to_advance(session) == []
     assert see_job(job_id).state is JobState.RUNNING
 
 
