@@ -9,6 +9,7 @@ _SENSITIVE = r"(?:key|token|secret|signature|sig|password|passwd|authorization|a
 _QUERY = re.compile(rf"(?i)([?&;][\w.%-]*{_SENSITIVE}[\w.-]*=)[^&\s'\"<>#]+")
 _FIELD = re.compile(rf"(?i)([\"']?[\w-]*{_SENSITIVE}[\w-]*[\"']?\s*:\s*[\"'])[^\"']+")
 _SCHEME = re.compile(r"(?i)\b(bearer|basic|token)\s+[\w.~+/=-]{12,}")
+_BOT = re.compile(r"(/bot)\d+:[\w-]+")  # Telegram keeps the token in the path
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -22,6 +23,8 @@ def redact(text: str) -> str:
         text = _USERINFO.sub("", text)
     if "=" in text:
         text = _QUERY.sub(r"\1***", text)
+    if "/bot" in text:
+        text = _BOT.sub(r"\1***", text)
     if ":" in text and ("'" in text or '"' in text):
         text = _FIELD.sub(r"\1***", text)
     if len(text.split(None, 1)) > 1:

@@ -403,3 +403,50 @@ class RemovalRequest:
 
 class TextRemover(RemoteProvider[RemovalRequest], Protocol):
     kind: ClassVar[Literal["text_removal"]]
+
+
+# -- moderation -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a picture shows that a policy may forbid; `confidence` from 0 to 1, `parent` the wider word."""
+
+    label: str
+    confidence: float
+    parent: str = ""
+
+
+class Moderator(Protocol):
+    slug: ClassVar[str]
+    kind: ClassVar[Literal["moderation"]]
+    local: ClassVar[bool]
+    model: str
+
+    def __init__(self, context: Context) -> None: ...
+
+    @classmethod
+    def enabled(cls, settings: Settings) -> str | None:
+        """Return None when usable, else the reason in a sentence that names the setting to change."""
+
+    def quote(self, pictures: int) -> Quote: ...
+
+    def judge(self, picture: Path) -> tuple[Finding, ...]:
+        """Say what a JPEG or PNG shows; nothing found is nothing to say. Unconfirmed: it may be billed."""
+
+
+# -- notification -----------------------------------------------------------------------------------
+
+
+class Notifier(Protocol):
+    slug: ClassVar[str]
+    kind: ClassVar[Literal["notification"]]
+
+    def __init__(self, context: Context) -> None: ...
+
+    @classmethod
+    def enabled(cls, settings: Settings) -> str | None:
+        """Return None when usable, else the reason in a sentence that names the setting to change."""
+
+    def notify(self, text: str, link: str = "") -> None:
+        """Send one message, once. Retryable: certainly not sent."""

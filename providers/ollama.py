@@ -1,9 +1,10 @@
 """Write scripts with a model on an Ollama server of the operator.
 
 Vendor: https://github.com/ollama/ollama (docs/api.md, docs/openapi.yaml); read 2026-11.
-Auth: none for one's own server. Call: POST /api/chat with `stream: false` and the JSON schema as `format`;
-safe to repeat. Limits: `OLLAMA_NUM_PARALLEL` (default 1) answers at a time, 503 when 512 wait;
-the first call may take minutes while the model loads. Billing: none.
+Auth: none for one's own server; OLLAMA_API_KEY goes out as a bearer token, for the hosted service, whose
+cloud models know no structured output: there the words alone ask for JSON. Call: POST /api/chat with `stream:
+false` and the JSON schema as `format`; safe to repeat. Limits: `OLLAMA_NUM_PARALLEL` (default 1) answers at a
+time, 503 when 512 wait; the first call may take minutes while the model loads. Billing: none.
 Quirks: `done_reason: length` means cut-off JSON; an `error` may come with status 200; a model that was never
 pulled is 404; durations are nanoseconds.
 """
@@ -33,6 +34,8 @@ class Ollama:
         self._http = context.http
         self._url = (context.settings.ollama_url or "").rstrip("/")
         self._model = context.settings.ollama_model
+        key = (context.own or context.settings.vendor(self.slug)).api_key
+        self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
     @classmethod
     def enabled(cls, settings: Settings) -> str | None:
@@ -77,6 +80,7 @@ class Ollama:
                     "num_predict": limit,
                 },
             },
+            headers=self._headers,
             safe=True,
             expect=(404,),
             read_timeout=_READ_TIMEOUT,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from core.answers import Answer, raise_for
+from core.answers import Answer, retry_after
 from core.errors import Misconfigured, Moderated, Permanent, PipelineError, Retryable
 from core.redact import redact
 from core.settings import Settings
@@ -178,21 +178,8 @@ class _Error:
         if should_retry == "true" or (
             (status in (408, 409, 429) or status >= 500) and should_retry != "false"
         ):
-            return Retryable(said, retry_after=self._wait(), code=f"http_{status}")
+            return Retryable(said, retry_after=retry_after(self._answer), code=f"http_{status}")
         return Permanent(said, code=f"http_{status}")
-
-    def _wait(self) -> float | None:
-        milliseconds = self._answer.headers.get("retry-after-ms", "")
-        if milliseconds.replace(".", "", 1).isdigit():
-            return float(milliseconds) / 1000
-        try:
-            # core reads the header in both its forms, and the wait in the text of some bodies.
-            raise_for(self._answer, (), write=False)
-        except Retryable as exc:
-            return exc.retry_after
-        except PipelineError:
-            return None
-        return None
 
 
 def _choice(body: dict[str, Any]) -> dict[str, Any]:

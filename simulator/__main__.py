@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from simulator.app import DIALECTS, FAULTS, MODELS, create_app
+from simulator.app import DIALECTS, create_app
+from simulator.chat import FAULTS
 from simulator.dialect import FAULTS as TASK_FAULTS
 from simulator.dialect import Temper
 
@@ -49,17 +50,11 @@ def main(
     except SystemExit:
         raise click.ClickException(f"Port {port} is taken: name another with --port.") from None
     base = f"http://127.0.0.1:{server.server_port}"
-    click.echo(
-        f"Simulated vendors at {base}. Start the stack with either of these to write scripts with them:"
-    )
-    click.echo(f"  OLLAMA_URL={base} OLLAMA_MODEL={MODELS[0]}")
-    click.echo(f"  OPENAI_COMPATIBLE_URL={base}/v1 OPENAI_COMPATIBLE_MODEL={MODELS[0]}")
-    click.echo(f"Models that fail: {', '.join(f'fault-{name}' for name in FAULTS)}.")
-    click.echo('And with one of these for what that vendor makes, as in "providers": ["kling", "local"]:')
-    for slug in DIALECTS.slugs():
-        more = DIALECTS.get(slug).settings
-        also = "".join(f" {slug.upper()}_{name}={value}" for name, value in more.items())
-        click.echo(f"  {slug.upper()}_API_KEY=any {slug.upper()}_URL={base}/{slug}{also}")
+    click.echo(f"Simulated vendors at {base}. Start the stack with any of these:")
+    for dialect in DIALECTS.all().values():
+        click.echo(f"  {dialect.variables(base)}")
+    click.echo('A brief names those that make takes, as in "providers": ["kling", "local"].')
+    click.echo(f"Language models that fail: {', '.join(f'fault-{name}' for name in FAULTS)}.")
     click.echo(f"Words in a prompt that make it fail: {', '.join(f'fault-{name}' for name in TASK_FAULTS)}.")
     click.echo(f"What it charged: {base}/_bill. Ctrl-C ends.", nl=True)
     server.serve_forever()

@@ -67,8 +67,14 @@ class Dialect:
 
     slug: ClassVar[str]
     currency: ClassVar[str] = "USD"
-    settings: ClassVar[dict[str, str]] = {}
-    """What an installation needs beside a key and the address, by the end of the variable's name."""
+    settings: ClassVar[dict[str, str]] = {"API_KEY": "any", "URL": "{here}"}
+    """What an installation says to be led here, by the end of the variable's name."""
+
+    @classmethod
+    def variables(cls, base: str) -> str:
+        """The settings as a shell takes them."""
+        here = f"{base}/{cls.slug}"
+        return " ".join(f"{cls.slug.upper()}_{k}={v.format(here=here)}" for k, v in cls.settings.items())
 
     def __init__(self, books: Books, films: Path, temper: Temper, postman: Postman) -> None:
         self.books, self.films, self.temper, self._postman = books, films, temper, postman

@@ -39,7 +39,7 @@ _REFUSALS = {
 class GhostCut(Dialect):
     slug: ClassVar[str] = "ghostcut"
     currency: ClassVar[str] = "PTS"
-    settings: ClassVar[dict[str, str]] = {"API_SECRET": SECRET}
+    settings: ClassVar[dict[str, str]] = {"API_KEY": "any", "API_SECRET": SECRET, "URL": "{here}"}
 
     def routes(self, doors: Blueprint) -> None:
         gateway = "/v-w-c/gateway/ve"

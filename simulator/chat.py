@@ -1,0 +1,40 @@
+"""What simulated language models share: names, faults by the model's name, and what they were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import request
+
+from simulator.answering import Answering
+from simulator.dialect import Submit
+from simulator.writing import write_answer
+
+MODELS = ("simulated",)
+FAULTS = ("throttled", "down", "missing", "refused", "truncated", "garbage")
+"""A model named `fault-<what>` answers with that; every other model writes."""
+STATUS = {"throttled": 429, "down": 503, "missing": 404}
+
+
+class Chat(Answering):
+    """A vendor of words: each answer is booked, and costs nothing that anybody could know."""
+
+    def asked(self) -> tuple[dict[str, Any], str, str, Submit]:
+        """The request's body, the fault its model names, the user's first message, and the submit it is."""
+        body: dict[str, Any] = request.get_json(force=True)
+        messages = body.get("messages") or []
+        prompt = str(next((m["content"] for m in messages if m.get("role") == "user"), ""))
+        model = str(body.get("model", ""))
+        fault = model.removeprefix("fault-") if model.startswith("fault-") else ""
+        return body, fault, prompt, self.submitting(model)
+
+    def say(self, submit: Submit, body: dict[str, Any], fault: str, prompt: str) -> str:
+        """Book the call and write its answer, cut off or beside the point where a fault says so."""
+        self.book(submit, model=str(body.get("model")), prompt=prompt)
+        answer = "…" if fault == "garbage" else write_answer(prompt)
+        return answer[: len(answer) // 2] if fault == "truncated" else answer
+
+
+def in_chunks(text: str, size: int = 40) -> Iterator[str]:
+    yield from (text[start : start + size] for start in range(0, len(text), size))
