@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from core.http import HttpClient
 from core.settings import Settings, VendorSettings
 from providers.base import Context, Vendor, VideoRequest
 from providers.fal import Fal
+from providers.gemini_omni import GeminiOmni
 from providers.replicate import Replicate
 from providers.runway import Runway
 from providers.veo import Veo
@@ -58,8 +59,11 @@ FAL = Shop(Fal, "key-id:key-secret-0123456789")
 REPLICATE = Shop(Replicate, "r8_secret0123456789")
 RUNWAY = Shop(Runway, "key_secret0123456789")
 VEO = Shop(Veo, "gemini-key-0123456789", forgets=True)
+GEMINI_OMNI = Shop(
+    GeminiOmni, "gemini-key-0123456789", request=replace(ASK, width=1280, height=720), forgets=True
+)
 VEO_VERTEX = Shop(VeoVertex, "ya29.token-0123456789", settings={"project": "films"}, forgets=True)
-SHOPS = {shop.adapter.slug: shop for shop in (FAL, REPLICATE, RUNWAY, VEO, VEO_VERTEX)}
+SHOPS = {shop.adapter.slug: shop for shop in (FAL, REPLICATE, RUNWAY, VEO, VEO_VERTEX, GEMINI_OMNI)}
 
 
 def picture(folder: Path, name: str = "picture", size: int = 0) -> Path:
