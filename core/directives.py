@@ -125,6 +125,7 @@ def _shown(value: str) -> str:
 _READERS: dict[str, Callable[[str], Any]] = {
     "image": check_reference,
     "clip": check_reference,
+    "reference": check_reference,
     "search": _words,
     "duration": _seconds,
     "camera": lambda value: check_camera(value.lower()),

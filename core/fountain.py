@@ -156,7 +156,7 @@ def _shots(blocks: list[_Block]) -> list[ShotDraft]:
     if (
         shots
         and (waiting.visual or waiting.values)
-        and not {"image", "clip", "title"} & waiting.values.keys()
+        and not {"image", "clip", "reference", "title"} & waiting.values.keys()
     ):
         # What is seen or noted after the last speech still belongs to it.
         shots[-1].visual += waiting.visual

@@ -52,6 +52,8 @@ class ShotPlan:
     clip: str | None = None
     camera: str | None = None
     title: str | None = None
+    reference: str | None = None
+    """A picture that a vendor begins with; it is not shown itself."""
 
     def __post_init__(self) -> None:
         said = self.narration or self.title or ""
@@ -62,7 +64,8 @@ class ShotPlan:
         self._check()
 
     def _check(self) -> None:
-        texts = (self.narration, self.visual_prompt, self.title or "", self.image or "", self.clip or "")
+        pictures = [picture for picture in (self.image, self.clip, self.reference) if picture]
+        texts = (self.narration, self.visual_prompt, self.title or "", *pictures)
         if any(text != clean(text) for text in (*texts, *self.search_words)):
             raise Invalid("A shot's texts are single lines without control characters.", field="script")
         if any(not word or re.search("[,،、，]", word) for word in self.search_words):  # noqa: RUF001
@@ -73,8 +76,8 @@ class ShotPlan:
             )
         for text in (self.visual_prompt, self.title or "", ", ".join(self.search_words)):
             check_text(text)
-        for reference in filter(None, (self.image, self.clip)):
-            check_reference(reference)
+        for picture in pictures:
+            check_reference(picture)
         if self.image and self.clip:
             raise Invalid("A shot shows an image or a clip, not both.", field="script")
         if self.duration is not None:
@@ -224,6 +227,7 @@ def _shot_lines(shot: ShotPlan) -> Iterator[str]:
         "title": shot.title,
         "image": shot.image,
         "clip": shot.clip,
+        "reference": shot.reference,
         "search": ", ".join(shot.search_words) if shot.search_words != drawn else None,
         "prompt": shot.visual_prompt if shot.visual_prompt != said else None,
         "duration": _number(shot.duration) if shot.duration is not None else None,

@@ -253,6 +253,8 @@ class Shot(Asset):
     image: Mapped[str | None]
     clip: Mapped[str | None]
     """References the script pins (`samples:rocket`, `asset:<id>`, a URL)."""
+    reference: Mapped[str | None]
+    """A picture, named the same way, that a vendor's take begins with."""
     duration: Mapped[float | None] = mapped_column(Float)
     """Seconds on screen, known once the narration is spoken; a whole number of frames."""
     frames: Mapped[int | None]

@@ -142,16 +142,20 @@ class Model:
             )
         return prompt
 
-    def check_image(self, image: Path | None) -> None:
-        """Raise Rejected when it begins with no picture, or with none as large as this."""
-        if image is None:
-            return
+    def begin_with_picture(self) -> None:
+        """Raise Rejected when it makes no film from a picture."""
         if not self.can("image_to_video"):
             raise Rejected(
                 f"{self.id} makes no film from a picture, only: {', '.join(self.capabilities)}.",
                 code="no_reference",
                 field="reference",
             )
+
+    def check_image(self, image: Path | None) -> None:
+        """Raise Rejected when it begins with no picture, or with none as large as this."""
+        if image is None:
+            return
+        self.begin_with_picture()
         size = image.stat().st_size
         if self.limits.image_bytes and size > self.limits.image_bytes:
             raise Rejected(

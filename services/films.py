@@ -150,6 +150,7 @@ def plan_shots(script: ScriptText) -> list[dict[str, Any]]:
             "asked_duration": shot.duration,
             "image": shot.image,
             "clip": shot.clip,
+            "reference": shot.reference,
         }
         for number, (scene, shot) in enumerate(script.shots, start=1)
     ]
@@ -219,6 +220,13 @@ def ranked_candidate(session: Session, shot: Shot, retake: int) -> Candidate | N
         .order_by(Candidate.position)
     ).all()
     return rows[retake % len(rows)] if rows else None
+
+
+def kept_asset(result: dict[str, Any], part: str | None = None) -> UUID | None:
+    """The asset that `keep_stock` left: what a shot shows, or as `reference` what a vendor begins with."""
+    found = result.get(part) if part is not None else result
+    asset = (found or {}).get("asset_id")
+    return UUID(asset) if asset else None
 
 
 def add_take(

@@ -72,9 +72,9 @@ def may_borrow(shot: Shot) -> bool:
     return not (shot.image or shot.clip or (shot.title and not shot.search_words))
 
 
-def for_stock(picture: str | None, params: dict[str, Any]) -> Inputs:
-    """`picture` is what the script pins, or the ranked candidate, as `<source>:<item>`."""
-    return {"picture": picture, "licences": params["licences"]}
+def for_stock(picture: str | None, reference: str | None, params: dict[str, Any]) -> Inputs:
+    """`picture` is what the script pins, or the ranked candidate, as `<source>:<item>`; so is `reference`."""
+    return {"picture": picture, "reference": reference, "licences": params["licences"]}
 
 
 def for_take(
@@ -97,10 +97,14 @@ def for_take(
     }
 
 
-def for_vendor(request: dict[str, Any], instructions: str) -> dict[str, Any]:
-    """The request in a vendor's words: a reviewer's instructions are part of what is asked."""
+def for_vendor(request: dict[str, Any], instructions: str, reference: str | None) -> dict[str, Any]:
+    """The request in a vendor's words: a reviewer's instructions are part of what is asked.
+
+    `reference` is the digest of the picture that the take begins with.
+    """
     words = [request["prompt"] or request["title"] or "", instructions.strip()]
-    return {**request, "prompt": " ".join(part for part in words if part)}
+    told = {**request, "prompt": " ".join(part for part in words if part)}
+    return told if reference is None else {**told, "reference": reference}
 
 
 def card_words(film: Film, shot: Shot) -> str:

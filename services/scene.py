@@ -33,7 +33,7 @@ from db.assets import (
 )
 from db.work import Job, JobKind, Step, StepState
 from services import inputs
-from services.films import film_shots, found_candidates, plan_shots
+from services.films import film_shots, found_candidates, kept_asset, plan_shots
 from services.manifest import list_credits
 from services.steps import StepPlan
 from services.timeline import Placed
@@ -96,7 +96,9 @@ class FilmScene(Scene):
         music = film.metadata_.get("music_asset_id")
         self._music = UUID(music) if music else None
         self._stock = {shot.id: self._kept_asset(shot.id) for shot in kept}
-        outside = {*self._stock.values(), *(take.source_asset_id for take in takes), self._music} - {None}
+        self._references = {shot.id: self._kept_asset(shot.id, "reference") for shot in kept}
+        pictures = [*self._stock.values(), *self._references.values()]
+        outside = {*pictures, *(take.source_asset_id for take in takes), self._music} - {None}
         owners = [film.id, *self._here, *(take.id for take in takes), *outside]
         self._files = _files(session, cast(list[UUID], owners))
         self._entries = _credits(session, film, outside)
@@ -149,7 +151,7 @@ class FilmScene(Scene):
         if kind == "keep_stock":
             ranked = self._ranked.get(shot.id, ())
             chosen = ranked[retake % len(ranked)] if ranked else None
-            return inputs.for_stock(shot.image or shot.clip or chosen, self._params)
+            return inputs.for_stock(shot.image or shot.clip or chosen, shot.reference, self._params)
         if kind == "submit_take":
             stock = self._stock[shot.id]
             picture = self._file(stock, RenditionRole.ORIGINAL)
@@ -158,7 +160,8 @@ class FilmScene(Scene):
             )
             if "picture" not in row.inputs:  # a vendor was asked, in words
                 words = str(row.params.get("instructions") or "")
-                return {"request": inputs.for_vendor(asked["request"], words)}
+                begins = self._file(self._references[shot.id], RenditionRole.ORIGINAL)
+                return {"request": inputs.for_vendor(asked["request"], words, begins)}
             return asked
         if kind == "clean_take":
             return {"take": file}
@@ -213,10 +216,9 @@ class FilmScene(Scene):
             start += shot.frames
         return placed
 
-    def _kept_asset(self, shot_id: UUID) -> UUID | None:
+    def _kept_asset(self, shot_id: UUID, part: str | None = None) -> UUID | None:
         row = self._rows.get(("keep_stock", shot_id, ""))
-        asset = row.result.get("asset_id") if row is not None else None
-        return UUID(asset) if asset else None
+        return kept_asset(row.result, part) if row is not None else None
 
     def _file(self, asset_id: UUID | None, role: RenditionRole) -> str | None:
         return self._files.get((asset_id, role)) if asset_id is not None else None

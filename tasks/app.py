@@ -25,6 +25,7 @@ app = Celery(
         "tasks.write",
         "tasks.source",
         "tasks.music",
+        "tasks.stock",
         "tasks.shoot",
         "tasks.submit",
         "tasks.poll",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from core.briefs import FPS, frame_size
 from core.errors import Invalid, Misconfigured, Permanent, Rejected
 from core.registry import PROVIDERS, SOURCES
-from core.scripts import Script, parse_script
+from core.scripts import Script, ShotPlan, parse_script
 from providers.base import Quote, ScriptRequest, VideoRequest
 from services.caps import Cap, Payer, caps_in_force, refusing
 from services.films import find_project
@@ -126,14 +126,20 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
         )
         if shot.narration:
             lines.append(_line("narrate", f"shot {number}", speech.slug, speech.quote(len(shot.narration))))
-        lines.append(_take_line(f"shot {number}", params, ask, pinned=bool(shot.image or shot.clip)))
+        lines.append(_take_line(f"shot {number}", params, ask, shot))
     return lines
 
 
-def _take_line(subject: str, params: dict[str, Any], ask: VideoRequest, *, pinned: bool) -> dict[str, Any]:
+def _take_line(subject: str, params: dict[str, Any], ask: VideoRequest, shot: ShotPlan) -> dict[str, Any]:
     """Whom a take would be asked of, at what price, and why; what nobody makes has no known price."""
     policy = params["routing"]
-    looks = look_at(params, ask, pinned=pinned, circuit_open=circuit_open)
+    looks = look_at(
+        params,
+        ask,
+        pinned=bool(shot.image or shot.clip),
+        begins=bool(shot.reference),
+        circuit_open=circuit_open,
+    )
     try:
         route = choose(policy, looks)
     except Misconfigured:

@@ -117,6 +117,7 @@ def look_at(
     request: VideoRequest,
     *,
     pinned: bool = False,
+    begins: bool = False,
     tried: Mapping[tuple[str, str], str] = NOBODY,
     circuit_open: Callable[[str], bool] = lambda _: False,
     craft: Craft | None = None,
@@ -124,10 +125,20 @@ def look_at(
     """Look at every provider of the brief; nobody is asked over the network.
 
     `tried` are providers with their models that could not, and why. A `pinned` take shows the picture its
-    script names, so vendors are passed over.
+    script names, so vendors are passed over; one that `begins` with a picture needs a model that can, also
+    while the picture itself is not there yet.
     """
     return [
-        _look(name, params, request, pinned=pinned, tried=tried, circuit_open=circuit_open, craft=craft)
+        _look(
+            name,
+            params,
+            request,
+            pinned=pinned,
+            begins=begins,
+            tried=tried,
+            circuit_open=circuit_open,
+            craft=craft,
+        )
         for name in params["providers"]
     ]
 
@@ -162,6 +173,7 @@ def _look(
     request: VideoRequest,
     *,
     pinned: bool,
+    begins: bool,
     tried: Mapping[tuple[str, str], str],
     circuit_open: Callable[[str], bool],
     craft: Craft | None,
@@ -171,7 +183,7 @@ def _look(
     try:
         provider = open_video(slug, craft=craft, model=model)
         found = replace(found, model=provider.model)
-        facts = _facts(slug, provider.model, request)
+        facts = _facts(slug, provider.model, request, begins=begins)
         if facts is not None:
             found = replace(found, seconds=facts.typical_seconds, quality=facts.quality)
         if (slug, provider.model) in tried:
@@ -188,13 +200,17 @@ def _look(
     return Look(found, provider)
 
 
-def _facts(slug: str, model: str, request: VideoRequest | None = None) -> Model | None:
+def _facts(
+    slug: str, model: str, request: VideoRequest | None = None, *, begins: bool = False
+) -> Model | None:
     """What is known of a model; raises Rejected when it is retired, unknown or cannot make what is asked."""
     if not has_models(slug):
         return None
     facts = load(slug).get(model, datetime.now(UTC).date())
-    if request is not None and request.image is not None:
+    if request is not None:
         facts.check_image(request.image)
+    if begins:
+        facts.begin_with_picture()
     return facts
 
 

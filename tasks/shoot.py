@@ -1,4 +1,4 @@
-"""Phase shoot: the chosen stock is kept, and every shot gets a take."""
+"""Phase shoot, second half: every shot gets a take."""
 
 from __future__ import annotations
 
@@ -12,87 +12,21 @@ from core.errors import Permanent
 from db.assets import Asset, AssetKind, Film, Rendition, RenditionRole, Shot, TakeOrigin
 from db.session import transaction
 from db.submissions import Submission
-from db.work import Job, Step
+from db.work import Job
 from media.craft import Craft
 from providers.base import AnswerState, Handle, VideoProvider, VideoRequest
-from scrapers.base import Candidate as Found
 from services import inputs
-from services.films import add_take, chosen_picture, ranked_candidate
+from services.films import add_take
 from services.outcomes import tried_providers
 from services.submissions import intend, mark_succeeded
-from tasks.library import blob_path, find_asset, inspect, is_picture, keep_asset, known_asset, original_of
+from tasks.library import blob_path, find_asset, original_of
 from tasks.limits import circuit_open
 from tasks.routing import Route, choose, look_at
-from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts, pinned
 from tasks.step import Run, step
+from tasks.stock import retake_of
 from tasks.submit import ask_vendor, commission, tell_passed_over
-from tasks.wiring import fonts_folder, open_source
-
-
-@step("keep_stock")
-def keep_stock(run: Run) -> None:
-    """Fetch the picture a shot will show and keep it as a licensed asset; nothing found is no failure."""
-    with run.loading() as session:
-        shot = session.get_one(Shot, run.subject_id)
-        film = session.get_one(Film, run.film_id)
-        picture = chosen_picture(session, shot, _retake(run))
-    made = run.remember(**inputs.for_stock(picture, run.params))
-    if made is not None:
-        run.save(made)
-        return
-    with run.timing("search_seconds"), run.loading() as session:
-        found = _choose(session, run, shot)
-        known = (
-            known_asset(session, run.held.workspace_id, found.source, found.foreign_id)
-            if isinstance(found, Found)
-            else found
-        )
-    if isinstance(found, Found):
-        licence_policy(run.params).check(found.licence)
-    if known is not None or found is None:
-        run.save({"asset_id": str(known) if known else None})
-        return
-    assert isinstance(found, Found)
-    path = run.scratch / "stock"
-    with run.timing("fetch_seconds"):
-        open_source(found.source).fetch(found, path, MAX_DOWNLOAD)
-    inspected = inspect(
-        run, path, filename=found.foreign_id.rsplit("/", 1)[-1][:120], width=film.width, height=film.height
-    )
-    if inspected.kind == "audio":
-        raise Permanent(f"{found.source}:{found.foreign_id} is sound, not a picture.", code="wrong_kind")
-    with run.saving() as session:
-        asset = keep_asset(
-            session,
-            workspace_id=run.held.workspace_id,
-            inspected=inspected,
-            name=found.title,
-            source=found.source,
-            foreign_id=found.foreign_id,
-            licence=found.licence,
-            raw_licence=found.raw_licence,
-            origin=origin_facts(found),
-        )
-        run.result = {"asset_id": str(asset.id)}
-
-
-def _choose(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
-    """What the script pins, an asset of ours or an item of a source; else the ranked candidate."""
-    reference = shot.image or shot.clip
-    if reference is not None:
-        source, item = pinned(reference)
-        if source != "asset":
-            return open_source(source).get(item)
-        asset = find_asset(session, run.held.workspace_id, _uuid(item))
-        if not is_picture(asset):
-            raise Permanent(f"asset:{item} is a {asset.kind.value}, not a picture.", code="wrong_kind")
-        return asset.id
-    candidate = ranked_candidate(session, shot, _retake(run))
-    return Found.from_json(candidate.facts) if candidate is not None else None
-
-
-def _retake(run: Run) -> int:
-    return int(run.held.params.get("retake", 0))
+from tasks.takes import ask_for_take, kept_for
+from tasks.wiring import fonts_folder
 
 
 @step("submit_take", soft=900, hard=960)
@@ -104,13 +38,14 @@ def submit_take(run: Run) -> None:
     with run.loading() as session:
         shot = session.get_one(Shot, run.subject_id)
         film = session.get_one(Film, run.film_id)
-        stock = _kept(session, run)
+        stock, reference = _kept(session, run), _kept(session, run, "reference")
         original = original_of(session, stock) if stock is not None else None
+        begun_with = original_of(session, reference).blob_sha256 if reference is not None else None
         asked = inputs.for_take(
             film,
             shot,
             run.params,
-            retake=_retake(run),
+            retake=retake_of(run),
             picture=original.blob_sha256 if original is not None else None,
             shown=stock is not None,
         )
@@ -122,16 +57,10 @@ def submit_take(run: Run) -> None:
         on_progress=lambda done: run.report(done / seconds),
         should_stop=run.stopped,
     )
-    told = ask_vendor(run, request)
+    told = ask_vendor(run, request, begun_with)
     pinned = bool(shot.image or shot.clip)
-    looks = look_at(
-        run.params,
-        VideoRequest(**told),
-        pinned=pinned,
-        tried=tried,
-        circuit_open=circuit_open,
-        craft=craft,
-    )
+    with ask_for_take(told) as ask:
+        looks = look_at(run.params, ask, pinned=pinned, tried=tried, circuit_open=circuit_open, craft=craft)
     route = choose(run.params["routing"], looks)
     provider = route.provider
     if not provider.local:
@@ -146,14 +75,9 @@ def submit_take(run: Run) -> None:
         run.result = {**made, "take_id": str(take), "provider": provider.slug, "model": provider.model}
 
 
-def _kept(session: Session, run: Run) -> Asset | None:
-    result = session.scalar(
-        select(Step.result).where(
-            Step.job_id == run.job.id, Step.kind == "keep_stock", Step.subject_id == run.subject_id
-        )
-    )
-    asset_id = (result or {}).get("asset_id")
-    return find_asset(session, run.held.workspace_id, UUID(asset_id)) if asset_id else None
+def _kept(session: Session, run: Run, part: str | None = None) -> Asset | None:
+    asset_id = kept_for(session, run.job.id, run.subject_id, part)
+    return find_asset(session, run.held.workspace_id, asset_id) if asset_id is not None else None
 
 
 def _make(
@@ -264,10 +188,3 @@ def _save_take(
             vendor_id=f"{made['vendor_id']}:{submission.id}",
         )
     return take.id
-
-
-def _uuid(value: str) -> UUID:
-    try:
-        return UUID(value)
-    except ValueError as error:
-        raise Permanent(f"asset:{value} is not an asset id.", code="bad_reference") from error

@@ -47,9 +47,9 @@ LONGEST_WAIT = 60.0
 # -- asked for ------------------------------------------------------------------------------------
 
 
-def ask_vendor(run: Run, request: dict[str, Any]) -> dict[str, Any]:
+def ask_vendor(run: Run, request: dict[str, Any], reference: str | None) -> dict[str, Any]:
     """The request in a vendor's words, see `inputs.for_vendor`."""
-    return inputs.for_vendor(request, str(run.held.params.get("instructions") or ""))
+    return inputs.for_vendor(request, str(run.held.params.get("instructions") or ""), reference)
 
 
 def tell_passed_over(session: Session, run: Run, route: Route) -> None:

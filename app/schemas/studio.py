@@ -164,6 +164,9 @@ class _ShotFields(In):
     asked_duration = fields.Float(allow_none=True, validate=validate.Range(min=0.5, max=60))
     image = words(2_000, allow_none=True)
     clip = words(2_000, allow_none=True)
+    reference = words(
+        2_000, allow_none=True, metadata={"description": "A picture that a vendor's take begins with."}
+    )
 
 
 class ShotIn(_ShotFields):
@@ -197,6 +200,7 @@ class ShotOut(AssetOut):
     asked_duration = fields.Float(required=True, allow_none=True)
     image = fields.String(required=True, allow_none=True)
     clip = fields.String(required=True, allow_none=True)
+    reference = fields.String(required=True, allow_none=True)
     duration = fields.Float(required=True, allow_none=True)
     frames = fields.Integer(required=True, allow_none=True)
     selected_take_id = fields.UUID(required=True, allow_none=True)

@@ -19,6 +19,7 @@ from services import books, money, steps
 from tests.app.conftest import make_house
 from tests.services import makers
 from tests.tasks.conftest import Broker, point_at
+from tests.vendors_made_up import installed, model, write_vendor
 
 PAID = {"amount": 5_000_000, "note": "Invoice 7"}
 
@@ -244,6 +245,17 @@ def test_a_quote_says_whom_the_policy_takes_and_why_not_the_others(client, price
     assert take["routing"]["policy"] == "cheapest"
     found = [(one["model"], one["code"]) for one in take["routing"]["considered"]]
     assert found == [("kling-3.0", "spare"), ("kling-2.6", "taken")], "5 s at 42 cost less than 3 s at 84"
+
+
+def test_a_quote_counts_only_models_that_can_begin_with_a_shots_reference(client, priced, tmp_path):
+    write_vendor(tmp_path, "words", model("w-1", amount=1))
+    script = "# Up\n\n[reference: samples:rocket]\nA rocket.\n\nA star."
+    with installed(tmp_path):
+        brief = {"script": script, "providers": ["words", "local"]}
+        answer = client.post("/api/v1/quotes", json={"kind": "film", "params": brief}).json
+    takes = [line for line in answer["lines"] if line["step"] == "submit_take"]
+    assert [take["provider"] for take in takes] == ["local", "words"]
+    assert takes[0]["routing"]["considered"][0]["code"] == "no_reference"
 
 
 def test_a_quote_refuses_an_unknown_price_until_the_brief_accepts_it(client, priced):

@@ -65,6 +65,7 @@ def shot_plans(draw) -> ShotPlan:
         visual_prompt=draw(st.none() | said),
         duration=draw(st.none() | st.floats(0.5, 60)),
         image=draw(st.none() | reference),
+        reference=draw(st.none() | reference),
         camera=draw(st.none() | st.sampled_from(CAMERA_MOVES)),
         title=draw(st.none() | said.filter(bool)),
     )
@@ -180,6 +181,8 @@ def test_fountain_tells_dialogue_and_leaves_out_what_is_not_filmed():
         ("[image: ../../secret]\nText.", "samples:<name>, folder:<file>, asset:<id>"),
         ("[image: file:///secret]\nText.", "samples:<name>"),
         ("[clip: asset:12]\nText.", "asset's id"),
+        ("[reference: asset:12]\nText.", "asset's id"),
+        ("[reference: a picture]\nText.", "does not understand 'a picture'"),
         ("[image: samples:a]\n[image: samples:b]\nText.", "Line 2: this shot already has .image"),
         ("[image: samples:a]\n[clip: samples:b]\nText.", "Line 1: .*not both"),
         ("Text.\n\n[camera: still]", "Line 3: .*something to say or to show"),

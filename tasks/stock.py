@@ -1,0 +1,143 @@
+"""Phase shoot, first half: the pictures that a shot is made of are fetched and kept with their licences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from core.errors import Permanent
+from core.licences import Licence
+from db.assets import Asset, AssetKind, Film, Origin, Shot
+from scrapers.base import Candidate as Found
+from services import inputs
+from services.films import chosen_picture, ranked_candidate
+from tasks.library import Inspected, find_asset, inspect, is_picture, keep_asset, known_asset
+from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts, pinned
+from tasks.step import Run, step
+from tasks.wiring import open_source
+
+STILLS = ("image",)
+PICTURES = ("image", "clip")
+
+
+@step("keep_stock")
+def keep_stock(run: Run) -> None:
+    """Keep the picture a shot will show as a licensed asset, and the one that a vendor begins with.
+
+    Nothing found is no failure.
+    """
+    with run.loading() as session:
+        shot = session.get_one(Shot, run.subject_id)
+        film = session.get_one(Film, run.film_id)
+        picture = chosen_picture(session, shot, retake_of(run))
+    made = run.remember(**inputs.for_stock(picture, shot.reference, run.params))
+    if made is not None:
+        run.save(made)
+        return
+    with run.timing("search_seconds"), run.loading() as session:
+        shown = _choose(session, run, shot)
+        begun_with = _begin(session, run, shot)
+    if not isinstance(shown, Found) and not isinstance(begun_with, Found):
+        run.save(_kept_as(shown, begun_with))
+        return
+    fetched = _fetch(run, film, shown, PICTURES), _fetch(run, film, begun_with, STILLS)
+    with run.saving() as session:
+        run.result = _kept_as(_keep(session, run, fetched[0]), _keep(session, run, fetched[1]))
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a source had, looked into and stored; it becomes an asset when the step is saved."""
+
+    found: Found
+    inspected: Inspected
+
+
+def _kept_as(shown: UUID | None, begun_with: UUID | None) -> dict[str, Any]:
+    result: dict[str, Any] = {"asset_id": str(shown) if shown else None}
+    return result if begun_with is None else {**result, "reference": {"asset_id": str(begun_with)}}
+
+
+def _choose(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
+    """What the script pins, an asset of ours or an item of a source; else the ranked candidate."""
+    if reference := shot.image or shot.clip:
+        return _named(session, run, reference)
+    candidate = ranked_candidate(session, shot, retake_of(run))
+    return _unless_known(session, run, Found.from_json(candidate.facts)) if candidate is not None else None
+
+
+def _begin(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
+    """The still that a vendor's take begins with; ours too must have a licence that the brief takes."""
+    if not shot.reference:
+        return None
+    found = _named(session, run, shot.reference)
+    if isinstance(found, UUID):
+        asset, origin = session.get_one(Asset, found), session.get(Origin, found)
+        if asset.kind is not AssetKind.IMAGE:
+            raise Permanent(f"{shot.reference} is a {asset.kind.value}, not a still.", code="wrong_kind")
+        if origin is not None:
+            licence_policy(run.params).check(Licence.from_json(origin.licence_facts))
+    return found
+
+
+def _named(session: Session, run: Run, reference: str) -> Found | UUID:
+    """What a script names: an asset of ours, or an item of a source, which may be an asset already."""
+    source, item = pinned(reference)
+    if source != "asset":
+        return _unless_known(session, run, open_source(source).get(item))
+    asset = find_asset(session, run.held.workspace_id, _uuid(item))
+    if not is_picture(asset):
+        raise Permanent(f"asset:{item} is a {asset.kind.value}, not a picture.", code="wrong_kind")
+    return asset.id
+
+
+def _unless_known(session: Session, run: Run, found: Found) -> Found | UUID:
+    licence_policy(run.params).check(found.licence)
+    return known_asset(session, run.held.workspace_id, found.source, found.foreign_id) or found
+
+
+def _fetch(run: Run, film: Film, found: Found | UUID | None, kinds: tuple[str, ...]) -> Fetched | UUID | None:
+    if not isinstance(found, Found):
+        return found
+    path = run.scratch / "stock"
+    with run.timing("fetch_seconds"):
+        open_source(found.source).fetch(found, path, MAX_DOWNLOAD)
+    inspected = inspect(
+        run, path, filename=found.foreign_id.rsplit("/", 1)[-1][:120], width=film.width, height=film.height
+    )
+    if inspected.kind not in kinds:
+        wanted = "a still" if kinds == STILLS else "a picture"
+        what = "sound" if inspected.kind == "audio" else f"a {inspected.kind}"
+        raise Permanent(f"{found.source}:{found.foreign_id} is {what}, not {wanted}.", code="wrong_kind")
+    return Fetched(found, inspected)
+
+
+def _keep(session: Session, run: Run, fetched: Fetched | UUID | None) -> UUID | None:
+    if not isinstance(fetched, Fetched):
+        return fetched
+    found = fetched.found
+    return keep_asset(
+        session,
+        workspace_id=run.held.workspace_id,
+        inspected=fetched.inspected,
+        name=found.title,
+        source=found.source,
+        foreign_id=found.foreign_id,
+        licence=found.licence,
+        raw_licence=found.raw_licence,
+        origin=origin_facts(found),
+    ).id
+
+
+def retake_of(run: Run) -> int:
+    return int(run.held.params.get("retake", 0))
+
+
+def _uuid(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError as error:
+        raise Permanent(f"asset:{value} is not an asset id.", code="bad_reference") from error
