@@ -94,7 +94,7 @@ class HttpClient:
         json_body: Any = None,
         form: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        files: Mapping[str, tuple[str | None, bytes, str | None]] | None = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
         safe: bool = False,
@@ -102,7 +102,9 @@ class HttpClient:
         read_timeout: float | None = None,
         method: Literal["POST", "PUT", "DELETE"] = "POST",
     ) -> Answer:
-        """Write to `url`, once; `body` goes out as it is, `files` are (name, bytes, mime) beside a `form`.
+        """Write to `url`, once.
+
+        `body` goes out as it is. `files` are (name, bytes, mime) beside a `form`, or nameless fields.
 
         `safe` says that repeating it costs nothing (a token, a local model): then it fails and retries
         like a read. Otherwise an unknown outcome raises Unconfirmed. Redirects are never followed.

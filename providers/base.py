@@ -342,6 +342,11 @@ class Vendor:
             return f"{cls.slug.upper()}_MODEL must be one of: {', '.join(cls.models)}."
         return None if own.api_key else f"Set {cls.slug.upper()}_API_KEY."
 
+    @classmethod
+    def relayed(cls, own: VendorSettings) -> bool:  # noqa: ARG003
+        """Whether somebody else speaks this vendor's API, with models and prices that nobody here knows."""
+        return False
+
     def lookup(self, client_token: str) -> Answer | None:  # noqa: ARG002
         return None
 

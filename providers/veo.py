@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Literal
 from core.answers import Answer as HttpAnswer
 from core.errors import Rejected, Retryable, Unconfirmed
 from core.redact import redact
+from core.settings import VendorSettings
 from providers.asking import STATUSES, mime_of, quote_take, words_for
 from providers.base import (
     Answer,
@@ -59,8 +60,16 @@ class Veo(Vendor):
         super().__init__(context)
         self.model = context.model or self._own.model or self.table.default
 
+    @classmethod
+    def relayed(cls, own: VendorSettings) -> bool:
+        return own.url is not None
+
     def quote(self, request: VideoRequest) -> Quote:
-        model = self.table.find(self.model) if self._relayed() else self.table.get(self.model, self._today)
+        model = (
+            self.table.find(self.model)
+            if self.relayed(self._own)
+            else self.table.get(self.model, self._today)
+        )
         quote = quote_take(model, request, self._today, seconds=_seconds(model, request))
         if request.image is not None and (mime := mime_of(request.image)) not in _PICTURES:
             raise Rejected(
@@ -68,7 +77,7 @@ class Veo(Vendor):
                 code="bad_reference",
                 field="reference",
             )
-        if self._relayed():
+        if self.relayed(self._own):
             return replace(quote, known=False, basis=f"{quote.basis}; what the relay takes is not known")
         return quote
 
@@ -104,10 +113,6 @@ class Veo(Vendor):
         return Callback(news.event_id, ask=tuple(name.rpartition("/")[2] for name in news.ask))
 
     # -- how this API is asked -----------------------------------------------------------------------
-
-    def _relayed(self) -> bool:
-        """Whether somebody else keeps what the vendor has ended."""
-        return self._own.url is not None
 
     def _place(self) -> str:
         return f"{self.endpoint}/v1beta"

@@ -43,7 +43,8 @@ class VeoVertex(Veo):
     def usable(cls, own: VendorSettings) -> str | None:
         return super().usable(own) or (None if own.project else "Set VEO_VERTEX_PROJECT.")
 
-    def _relayed(self) -> bool:
+    @classmethod
+    def relayed(cls, own: VendorSettings) -> bool:  # noqa: ARG003
         return False
 
     def _place(self) -> str:

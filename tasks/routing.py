@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import Invalid, Misconfigured, Permanent, PipelineError, Rejected
 from core.registry import PROVIDERS
+from core.settings import get_settings
 from providers.base import Quote, VideoProvider, VideoRequest
 from providers.models import Model, has_models, load
 from tasks.wiring import open_video
@@ -204,7 +205,9 @@ def _facts(
     slug: str, model: str, request: VideoRequest | None = None, *, begins: bool = False
 ) -> Model | None:
     """What is known of a model; raises Rejected when it is retired, unknown or cannot make what is asked."""
-    if not has_models(slug):
+    adapter = PROVIDERS.get(slug)
+    relayed = not adapter.local and adapter.relayed(get_settings().vendor(slug))
+    if relayed or not has_models(slug):
         return None
     facts = load(slug).get(model, datetime.now(UTC).date())
     if request is not None:

@@ -16,6 +16,7 @@ from providers.fal import Fal
 from providers.gemini_omni import GeminiOmni
 from providers.replicate import Replicate
 from providers.runway import Runway
+from providers.sora import Sora
 from providers.veo import Veo
 from providers.veo_vertex import VeoVertex
 from tests.simulated import VendorHere
@@ -25,12 +26,16 @@ ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, f
 
 @dataclass(frozen=True)
 class Shop:
-    """`shows` is the model that begins with a picture; `forgets` says that an unknown id has run out."""
+    """`pixels` are those of a picture it takes; `open_models`: it may be asked for any; `known`: at a price;
+    `forgets` says that an unknown id has run out.
+    """
 
     adapter: type[Vendor]
     key: str
     model: str | None = None
-    shows: str | None = None
+    pixels: tuple[int, int] = (2, 2)
+    open_models: bool = False
+    known: bool = True
     request: VideoRequest = ASK
     settings: Mapping[str, str] = field(default_factory=dict)
     forgets: bool = False
@@ -58,22 +63,24 @@ def open_at(
 FAL = Shop(Fal, "key-id:key-secret-0123456789")
 REPLICATE = Shop(Replicate, "r8_secret0123456789")
 RUNWAY = Shop(Runway, "key_secret0123456789")
-VEO = Shop(Veo, "gemini-key-0123456789", forgets=True)
+VEO = Shop(Veo, "gemini-key-0123456789", known=False, forgets=True)
 GEMINI_OMNI = Shop(
     GeminiOmni, "gemini-key-0123456789", request=replace(ASK, width=1280, height=720), forgets=True
 )
 VEO_VERTEX = Shop(VeoVertex, "ya29.token-0123456789", settings={"project": "films"}, forgets=True)
-SHOPS = {shop.adapter.slug: shop for shop in (FAL, REPLICATE, RUNWAY, VEO, VEO_VERTEX, GEMINI_OMNI)}
+SORA = Shop(Sora, "sk-secret0123456789", pixels=(1280, 720), open_models=True, known=False)
+SHOPS = {shop.adapter.slug: shop for shop in (FAL, REPLICATE, RUNWAY, SORA, VEO, VEO_VERTEX, GEMINI_OMNI)}
 
 
-def picture(folder: Path, name: str = "picture", size: int = 0) -> Path:
-    """A PNG of 2 by 2 pixels in a file without an ending, as the store has them, filled up to `size` bytes."""
+def picture(folder: Path, name: str = "picture", size: int = 0, pixels: tuple[int, int] = (2, 2)) -> Path:
+    """A red PNG, filled up to `size` bytes; files of the store have no endings."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    rows = zlib.compress(b"\x00\xff\x00\x00\x00\xff\x00" * 2)
-    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 2, 0, 0, 0))
+    width, height = pixels
+    rows = zlib.compress((b"\x00" + b"\xff\x00\x00" * width) * height)
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     data = head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     path = folder / name
     path.write_bytes(data + bytes(max(0, size - len(data))))

@@ -197,6 +197,33 @@ def test_a_brief_that_names_nobody_we_know_is_refused_with_the_names_we_know(ven
     assert (caught.value.code, caught.value.field) == (code, "params.providers")
 
 
+@pytest.mark.parametrize("url", ["", "https://api.openai.com/v1"])
+def test_a_model_that_its_vendor_shut_down_is_refused_before_any_hold(settings, monkeypatch, url):
+    monkeypatch.setenv("SORA_API_KEY", "sk-any")
+    if url:
+        monkeypatch.setenv("SORA_URL", url)
+    with pytest.raises(Misconfigured, match=r"2026-09-24.*SORA_URL"):
+        route(params("sora", accept_unknown_prices=True))
+    with pytest.raises(Invalid, match="retired") as caught:
+        check_providers(["sora:sora-2"])
+    assert caught.value.code == "retired"
+
+
+def test_a_relay_is_asked_for_any_of_its_models_once_the_brief_takes_a_price_nobody_knows(
+    settings, monkeypatch
+):
+    monkeypatch.setenv("SORA_API_KEY", "sk-any")
+    monkeypatch.setenv("SORA_URL", "https://relay.example/v1")
+    names = ["sora", "sora:sora-2-pro", "sora:veo-9"]
+    check_providers(names)
+    for name in names:
+        with pytest.raises(Rejected) as caught:
+            route(params(name))
+        assert caught.value.code == "unknown_price"
+        chosen = route(params(name, accept_unknown_prices=True))
+        assert (chosen.provider.slug, chosen.quote.known) == ("sora", False)
+
+
 # -- in a job --------------------------------------------------------------------------------------
 
 
