@@ -53,6 +53,12 @@ def recheck_after(session: Session, workspace_id: UUID) -> None:
     after_commit(session, lambda: pipeline.recheck_budget(workspace_id))
 
 
+def describe_providers() -> dict[str, dict[str, Any]]:
+    from tasks import pipeline
+
+    return pipeline.describe_providers()
+
+
 def quote(
     session: Session, workspace_id: UUID, kind: str, params: dict[str, Any], **more: Any
 ) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Model:
         if self.price is None:
             return Quote(0, basis=f"{self.id}: the vendor's price is not known here", known=False)
         cost, basis = self.price.cost(quantity, key), f"{self.id}: {self.price.explain(quantity, key)}"
-        if today >= self.price.expires_at:
+        if self.price.expired(today):
             basis = f"{basis}; it expired on {self.price.expires_at}"
             return Quote(cost, currency=self.price.currency, basis=basis, known=False)
         return Quote(cost, currency=self.price.currency, basis=basis)

@@ -68,6 +68,9 @@ class Price:
         """Micro-units for so many units, rounded up."""
         return math.ceil(self._rate(key) * Fraction(str(quantity)) / self.per)
 
+    def expired(self, today: date) -> bool:
+        return today >= self.expires_at
+
     def _rate(self, key: str) -> int:
         if self.amount is not None:
             return self.amount

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -203,6 +204,28 @@ def open_submissions(session: Session, job_id: UUID) -> list[Submission]:
             .order_by(Submission.id)
         )
     )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How many submissions to one provider ended well and how many did not."""
+
+    succeeded: int = 0
+    failed: int = 0
+
+
+def count_ended(session: Session, workspace_id: UUID) -> dict[str, Ended]:
+    """By provider, what became of a workspace's submissions within a day."""
+    rows = session.execute(
+        select(
+            Submission.provider,
+            func.count().filter(Submission.state == SubmissionState.SUCCEEDED),
+            func.count().filter(Submission.state == SubmissionState.FAILED),
+        )
+        .where(Submission.workspace_id == workspace_id, Submission.finished_at > in_seconds(-86_400.0))
+        .group_by(Submission.provider)
+    )
+    return {provider: Ended(succeeded, failed) for provider, succeeded, failed in rows}
 
 
 def find_submission(session: Session, workspace_id: UUID, submission_id: UUID) -> Submission:

@@ -75,8 +75,9 @@ def _report_worker(sender: Any, **_: Any) -> None:
     if time.monotonic() - _last_report < HEARTBEAT_SECONDS:
         return
     _last_report = time.monotonic()
-    from tasks.wiring import describe_abilities
+    from tasks.wiring import describe_abilities, warn_of_disabled
 
+    warn_of_disabled()
     worker = sender.eventer.hostname if hasattr(sender, "eventer") else str(sender)
     facts = {"worker": worker, **describe_abilities()}
     try:

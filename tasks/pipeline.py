@@ -276,6 +276,13 @@ def quote(
     return quote_job(session, workspace_id, kind, params, **more)
 
 
+def describe_providers() -> dict[str, dict[str, Any]]:
+    """Say what is known of every provider; see `tasks.catalogue`."""
+    from tasks import catalogue
+
+    return catalogue.describe_providers()
+
+
 def recheck_budget(workspace_id: UUID) -> None:
     """Have this workspace's jobs that wait for money be looked at now; beat does it later anyway."""
     _publish(app.signature("recheck_budgets", args=(str(workspace_id),), immutable=True))

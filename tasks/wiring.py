@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
+
+import structlog
 
 from core.errors import Invalid, Misconfigured, PipelineError
 from core.http import HttpClient
@@ -26,6 +28,8 @@ from tasks.limits import Account
 
 if TYPE_CHECKING:  # quotes are asked of the API's process, which loads no image library
     from media.craft import Craft
+
+log = structlog.get_logger()
 
 WRITERS_BY_CHOICE = ("ollama", "openai_compatible", "outline")
 """Who writes when the brief says `auto`: the first that is enabled."""
@@ -153,6 +157,16 @@ def check_names(params: dict[str, Any]) -> None:
         for value in values:
             if value not in allowed:
                 raise Invalid(f"Unknown {value!r}; allowed: {', '.join(allowed)}.", field=field)
+
+
+@cache
+def warn_of_disabled() -> None:
+    """Say once a process which providers are off, and what would switch them on; nothing refuses to start."""
+    settings = get_settings()
+    reasons = {slug: adapter.enabled(settings) for slug, adapter in PROVIDERS.all().items()}
+    off = {slug: reason for slug, reason in reasons.items() if reason is not None}
+    if off:
+        log.warning("some providers are off", off=off)
 
 
 def describe_abilities() -> dict[str, Any]:
