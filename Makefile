@@ -16,7 +16,7 @@ SIMULATE ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up check fix bench chaos simulator migrate rollback db-status seed backup flower clean install
+.PHONY: help demo test up check fix bench chaos machine simulator migrate rollback db-status seed backup flower clean install
 
 help: ## list what make can do
 	@echo "Callsheet: from a brief to a finished, licensed film."
@@ -47,6 +47,9 @@ bench: $(STAMP) ## run the benchmarks (NAME=<name>: one of them) into bench/resu
 
 chaos: $(STAMP) ## seeded faults against a whole installation (RUNS=<n>, SEED=<first>), and what they broke
 	@$(RUN) -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),--fault "$(FAULT)")
+
+machine: $(STAMP) ## random histories of purchases, faults and crashes (RUNS=<n>, SEED=<first>)
+	@MACHINE_RUNS=$(or $(RUNS),20000) MACHINE_SEED=$(or $(SEED),0) $(RUN) -m pytest -q -s tests/tasks/test_submission_machine.py
 
 simulator: $(STAMP) ## run simulated vendors on this machine
 	@$(RUN) -m simulator

@@ -98,6 +98,7 @@ class Submission(Base):
             "given_up_at",
             postgresql_where=text(f"{_OPEN} AND given_up_at IS NOT NULL"),
         ),
+        Index("ix_submissions_unwanted", "cancel_at", postgresql_where=text("cancel_at IS NOT NULL")),
         Index(None, "job_id"),
         Index(None, "workspace_id", "id"),
         CheckConstraint(
@@ -136,6 +137,8 @@ class Submission(Base):
     deadline_at: Mapped[datetime | None]
     given_up_at: Mapped[datetime | None]
     """Past its deadline: the job waits no longer, and what still comes is kept as one more take."""
+    cancel_at: Mapped[datetime | None]
+    """When its vendor is to be asked to stop, because its job was cancelled; null: it is not."""
     quote: Mapped[Micros] = mapped_column(default=0)
     actual_cost: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3), default="USD")

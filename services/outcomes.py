@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session, aliased
 
 from core.errors import Conflict, Invalid, NotFound
 from db.submissions import AT_VENDOR, OPEN_SUBMISSION, Submission, SubmissionState
-from db.work import Attempt, Job, Step, StepState, WaitsFor
+from db.work import Attempt, Job, JobState, Step, StepState, WaitsFor
+from services import unwanted
 from services.paging import Page, Window, read_page
 from services.purchases import AT_ONCE, spend_lost
 from services.slots import in_seconds
@@ -144,11 +145,16 @@ def why_waiting(session: Session, job_id: UUID) -> tuple[WaitsFor, str] | None:
     return WaitsFor.PROVIDER, "Waits for a provider's answer."
 
 
-def withdraw_unsent(session: Session, job_id: UUID) -> None:
-    """Let go of what a job that ended never sent; what a vendor has goes on, and its take is kept."""
+def withdraw_unsent(session: Session, job: Job) -> None:
+    """Let go of what a job that ended never sent; what a vendor has goes on, and its take is kept.
+
+    Unless the job was cancelled, and the vendor can stop.
+    """
+    if job.state is JobState.CANCELLED:
+        unwanted.want_no_more(session, job.id)
     rows = session.scalars(
         select(Submission)
-        .where(Submission.job_id == job_id, Submission.state == SubmissionState.INTENDED)
+        .where(Submission.job_id == job.id, Submission.state == SubmissionState.INTENDED)
         .with_for_update()
     )
     for row in rows:

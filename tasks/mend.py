@@ -9,11 +9,13 @@ from uuid import UUID
 
 import structlog
 
-from core.errors import PipelineError
+from core.errors import PipelineError, Retryable
 from core.settings import get_settings
 from db.session import reading, transaction
-from services import overdue, polling, slots, submissions
+from providers.base import Handle
+from services import overdue, polling, slots, submissions, unwanted
 from services.polling import Due
+from services.unwanted import Unwanted
 from tasks import pipeline
 from tasks.beat import duty
 from tasks.poll import put_off
@@ -28,7 +30,7 @@ SENDS_AT_ONCE = 200
 
 @duty("mend_submissions")
 def mend_submissions() -> None:
-    """Send what is due, look up what is unknown, give up what is overdue, fetch what is late."""
+    """Send what is due, look up what is unknown, give up what is overdue, fetch or stop what is late."""
     settings = get_settings()
     with reading() as session:
         late, hopeless = overdue.overdue(session), overdue.hopeless(session)
@@ -46,6 +48,9 @@ def mend_submissions() -> None:
         to_keep = polling.claim_late(session)
         unknown = polling.claim_lookups(session, grace=settings.lookup_grace_seconds)
         jobs |= set(overdue.jobs_to_advance(session))
+        to_stop = unwanted.claim_unwanted(session)
+    for one in to_stop:
+        jobs |= _stop(one)
     for due in to_keep:
         pipeline.keep_late_take(due.id, due.job_id)
     for due in unknown:
@@ -68,6 +73,27 @@ def _send(slug: str, endpoint: str) -> None:
         unsent = polling.claim_unsent(session, slug, endpoint, limit=room)
     for due in unsent:
         pipeline.send_submission(due.id, due.job_id)
+
+
+def _stop(one: Unwanted) -> set[UUID]:
+    """Ask a vendor to stop; returns the job when it has, in case that goes on after all."""
+    try:
+        provider = open_remote(one.provider, model=one.model, endpoint=one.endpoint)
+        account = account_of(provider)
+        if not account.enter().calls:
+            return set()
+        with account.calling():
+            stopped = provider.cancel(Handle(one.vendor_id, one.receipt, one.model))
+    except Retryable:
+        return set()
+    except PipelineError as error:
+        log.warning("a vendor could not be asked to stop", provider=one.provider, error=error.message)
+        stopped = False
+    with transaction() as session:
+        if stopped and (job_id := unwanted.mark_released(session, one.id)) is not None:
+            return {job_id}
+        unwanted.let_be(session, one.id)
+    return set()
 
 
 def look_up(due: Due) -> set[UUID]:

@@ -528,7 +528,7 @@ def _end(session: Session, job: Job, state: JobState, payload: dict[str, Any]) -
     job.waits_for = None
     job.waits_reason = None
     job.finished_at = func.now()
-    outcomes.withdraw_unsent(session, job.id)
+    outcomes.withdraw_unsent(session, job)
     _announce(session, job, f"job.{state.value}", payload)
 
 

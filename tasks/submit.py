@@ -26,7 +26,7 @@ from db.session import after_commit, reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Job
 from providers.base import Answer, AnswerState, Handle, Quote, RemoteProvider
-from services import callbacks, inputs, outcomes, polling, slots, submissions
+from services import callbacks, inputs, outcomes, polling, slots, submissions, unwanted
 from services.steps import lock_job
 from services.submissions import Outgoing
 from tasks import pipeline
@@ -182,7 +182,9 @@ def note_accepted(submission_id: UUID, vendor_id: str, receipt: Mapping[str, Any
     with transaction() as session:
         row = session.get_one(Submission, submission_id)
         if first:
-            lock_job(session, row.job_id)
+            job = lock_job(session, row.job_id)
+            if job.state in unwanted.STOPPED:
+                unwanted.want_no_more(session, job.id)
             submissions.announce(session, row, "submitted", vendor_id=vendor_id)
             if callbacks.is_heard(session, row.provider):
                 polling.expect_callback(session, row.id)

@@ -1350,6 +1350,7 @@ def upgrade() -> None:
         sa.Column("polls", sa.Integer(), nullable=False),
         sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("given_up_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("quote", sa.BigInteger(), nullable=False),
         sa.Column("actual_cost", sa.BigInteger(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=False),
@@ -1420,6 +1421,13 @@ def upgrade() -> None:
             "state IN ('intended', 'sending', 'unconfirmed', 'submitted', 'running', 'answered') "
             "AND given_up_at IS NULL"
         ),
+    )
+    op.create_index(
+        "ix_submissions_unwanted",
+        "submissions",
+        ["cancel_at"],
+        unique=False,
+        postgresql_where=sa.text("cancel_at IS NOT NULL"),
     )
     op.create_index(
         "ix_submissions_given_up",
