@@ -96,9 +96,9 @@ class Dialect:
     # -- shared ----------------------------------------------------------------------------------
 
     def submitting(self, prompt: str, token: str | None = None) -> Submit:
-        """Look what a submit meets. `token` names the same task when it is sent again."""
+        """Look what a submit meets. `token` names the same task when it is sent again; else its words do."""
         self.books.count("submits")
-        first = self.books.count(f"submit:{self.slug}:{token or time.time_ns()}") == 1
+        first = self.books.count(f"submit:{self.slug}:{token or prompt}") == 1
         return Submit(self, self._faults_of(prompt, token), first)
 
     def accept(

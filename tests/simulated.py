@@ -14,8 +14,9 @@ from typing import Any
 import requests
 from werkzeug.serving import make_server
 
+from core.registry import PROVIDERS
 from core.settings import ROOT
-from simulator.app import create_app
+from simulator.app import DIALECTS, create_app
 from simulator.dialect import Temper
 
 READY_SECONDS = 30.0
@@ -58,14 +59,13 @@ class Vendors:
     @property
     def environment(self) -> dict[str, str]:
         """Settings that lead a stack here."""
+        kinds = ("video", "text_removal", "speech")
+        remote = {slug for kind in kinds for slug in PROVIDERS.slugs(kind)} & set(DIALECTS.slugs())
+        said = {"API_KEY": "sk-simulated", "API_SECRET": "simulated"}
         return {
-            "KLING_API_KEY": "sk-simulated",
-            "KLING_URL": f"{self.url}/kling",
-            "GHOSTCUT_API_KEY": "sk-simulated",
-            "GHOSTCUT_API_SECRET": "simulated",
-            "GHOSTCUT_URL": f"{self.url}/ghostcut",
-            "OPENAI_SPEECH_API_KEY": "sk-simulated",
-            "OPENAI_SPEECH_URL": f"{self.url}/openai_speech",
+            f"{slug.upper()}_{name}": value
+            for slug in remote
+            for name, value in (*said.items(), ("URL", f"{self.url}/{slug}"))
         }
 
     def start(self) -> None:
