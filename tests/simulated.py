@@ -41,8 +41,16 @@ class VendorHere:
         assert requests.post(f"{self.url}/_faults", json={"submit": faults}, timeout=5).ok
 
     def close(self) -> None:
+        """Close the door; a child process that is just being started holds a copy of it until it is its own."""
         self._server.shutdown()
         self._server.server_close()
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except ConnectionRefusedError:
+                return
+            except OSError:
+                continue
 
 
 class Vendors:

@@ -286,7 +286,7 @@ def test_openais_client_understands_the_simulated_vendor_and_sends_what_we_send(
     assert heard.content[:4] == b"RIFF"
     vendor.order("throttled")
     with pytest.raises(RateLimitError):
-        client.audio.speech.create(model="tts-1", voice="coral", input=TEXT, response_format="wav")
+        client.audio.speech.create(model="tts-1", voice="coral", input="More.", response_format="wav")
 
     rate, samples, _ = say("Hello.")
     with Loopback(lambda _: Reply(body=wav(rate, samples), mime="audio/wav")) as server:
