@@ -19,16 +19,16 @@ after a 5xx to a submit nobody knows it, whatever the header says.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from jwt.utils import base64url_decode
 
 from core.answers import Answer as HttpAnswer
-from core.errors import Moderated, PipelineError, Rejected, Retryable, Unconfirmed
+from core.errors import Moderated, PipelineError, Rejected, Retryable
 from core.redact import redact
 from providers.asking import (
     STATUSES,
@@ -37,26 +37,22 @@ from providers.asking import (
     input_for,
     is_at,
     object_in,
-    quote_take,
     refusal,
 )
 from providers.base import (
     Answer,
     AnswerState,
     Callback,
-    Context,
     Handle,
     Limits,
-    Quote,
     Submitted,
-    Vendor,
     VideoRequest,
 )
-from providers.models import load
+from providers.models import Models, load
+from providers.polled import PolledVendor
 from providers.published_keys import PublishedKeys
-from providers.webhooks import WINDOW
+from providers.webhooks import check_time
 
-_MODELS = load("fal")
 _KEYS = PublishedKeys()
 _KEYS_AT = "https://rest.fal.ai/.well-known/jwks.json"
 _HOSTS = ("fal.run", "falrun.com")  # the second stands in for the first in fal-client
@@ -66,40 +62,26 @@ _CANCELLED = {"client_cancelled", "client_disconnected"}
 _MODERATED = "content_policy_violation"
 
 
-class Fal(Vendor):
+class Fal(PolledVendor):
     slug: ClassVar[str] = "fal"
-    kind: ClassVar[Literal["video"]] = "video"
-    models: ClassVar[tuple[str, ...]] = _MODELS.ids
+    called: ClassVar[str] = "fal"
+    thing: ClassVar[str] = "request"
+    scheme: ClassVar[str] = "Key"
+    known: ClassVar[Models] = load("fal")
+    models: ClassVar[tuple[str, ...]] = known.ids
     limits: ClassVar[Limits] = Limits(poll_seconds=2.0)
     home: ClassVar[str] = "https://queue.fal.run"
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self.model = context.model or self._own.model or _MODELS.default
-        key = self._own.api_key
-        self._headers = {"Authorization": f"Key {key.get_secret_value()}"} if key else {}
-
-    def quote(self, request: VideoRequest) -> Quote:
-        return quote_take(_MODELS.get(self.model, self._today), request, self._today)
-
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:  # noqa: ARG002 (fal keeps no tokens)
-        model = _MODELS.find(self.model)
-        answer = self._http.post(
+        model = self.known.find(self.model)
+        shown = data_uri(request.image) if request.image else None
+        told = self._send(
             f"{self.endpoint}/{model.wire['image_model'] if request.image else model.id}",
+            id_name="request_id",
             params={"fal_webhook": self._callback_url} if self._callback_url else None,
-            json_body=input_for(model, request, data_uri(request.image) if request.image else None),
-            headers=self._headers,
-            expect=STATUSES,
+            json_body=input_for(model, request, shown),
         )
-        if answer.status >= 400:
-            raise _refused(answer, write=True)
-        body = object_in(answer)
-        if not body.get("request_id"):
-            raise Unconfirmed(f"fal's answer names no request: {answer.excerpt()}")
-        return Submitted(str(body["request_id"]), {name: body[name] for name in _ADDRESSES if name in body})
-
-    def poll(self, handles: Sequence[Handle]) -> list[Answer]:
-        return [self._ask(handle) for handle in handles]
+        return Submitted(str(told["request_id"]), {name: told[name] for name in _ADDRESSES if name in told})
 
     def fetch(self, answer: Answer, out: Path) -> None:
         """Download the film; its link is public, so no key goes with it."""
@@ -111,14 +93,14 @@ class Fal(Vendor):
     def cancel(self, handle: Handle) -> bool:
         """Ask to stop; fal only takes note, and the next poll tells whether it did."""
         answer = self._http.post(
-            self._address(handle, "cancel_url"),
+            self._place(handle, "cancel_url"),
             method="PUT",
             headers=self._headers,
             safe=True,
             expect=STATUSES,
         )
         if answer.status >= 400 and object_in(answer).get("status") not in ("ALREADY_COMPLETED", "NOT_FOUND"):
-            raise _refused(answer, write=False)
+            raise self._refused(answer, write=False)
         return False
 
     def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:
@@ -128,8 +110,7 @@ class Fal(Vendor):
         )
         if not request_id or not signature:
             raise Rejected("This callback is not signed.", code="unsigned")
-        if not (said.isascii() and said.isdigit()) or abs(now - int(said)) > WINDOW:
-            raise Rejected("This callback is too old, or its clock is wrong.", code="stale_callback")
+        check_time(said, now)
         signed = "\n".join((request_id, user, said, hashlib.sha256(body).hexdigest())).encode()
         where = _KEYS_AT if self.endpoint == self.home else f"{self.endpoint}/.well-known/jwks.json"
         if not any(
@@ -142,7 +123,7 @@ class Fal(Vendor):
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _address(self, handle: Handle, name: str) -> str:
+    def _place(self, handle: Handle, name: str) -> str:
         """Where fal said to ask; a key goes to fal alone, whatever an answer once said."""
         told = str(handle.receipt.get(name) or "")
         if is_at(told, self.endpoint, *_HOSTS):
@@ -151,40 +132,49 @@ class Fal(Vendor):
         app = "/".join(parts[: 3 if parts[0] in _NAMESPACES else 2])
         return f"{self.endpoint}/{app}/requests/{handle.vendor_id}{_ADDRESSES[name]}"
 
-    def _get(self, url: str, params: Mapping[str, str] | None = None) -> HttpAnswer:
-        return self._http.get(url, params=params, headers=self._headers, expect=STATUSES)
+    def _address(self, handle: Handle) -> str:
+        return self._place(handle, "status_url")
 
-    def _ask(self, handle: Handle) -> Answer:
+    def _look(self, url: str, params: Mapping[str, str] | None = None) -> dict[str, Any] | None:
+        return super()._look(url, params or {"logs": "false"})
+
+    def _read(self, handle: Handle, told: dict[str, Any]) -> Answer:
         """Read the status and, once it is COMPLETED, what came of it."""
-        answer = self._get(self._address(handle, "status_url"), {"logs": "false"})
-        if answer.status == 404:
-            return Answer(handle.vendor_id, AnswerState.RUNNING, error="fal does not list this request.")
-        status = object_in(answer)
-        if answer.status >= 400 or not status:
-            raise _refused(answer, write=False)
-        if status.get("status") != "COMPLETED":
-            return Answer(handle.vendor_id, AnswerState.RUNNING, raw=status)
-        result = self._get(self._address(handle, "response_url"))
+        if told.get("status") != "COMPLETED":
+            return Answer(handle.vendor_id, AnswerState.RUNNING, raw=told)
+        result = self._http.get(self._place(handle, "response_url"), headers=self._headers, expect=STATUSES)
         body = object_in(result)
-        if result.status in (401, 403, 408, 429) or not (body or status.get("error")):
-            raise _refused(result, write=False)  # says nothing about the film
-        if result.status >= 400 or status.get("error"):
-            kind = str(status.get("error_type") or _kind(result) or "")
-            return _failed(handle.vendor_id, kind, _said(body) or str(status.get("error") or ""), status)
-        return Answer(handle.vendor_id, AnswerState.SUCCEEDED, raw={**status, "result": body})
+        if result.status in (401, 403, 408, 429) or not (body or told.get("error")):
+            raise self._refused(result, write=False)  # says nothing about the film
+        if result.status >= 400 or told.get("error"):
+            kind = str(told.get("error_type") or _kind(result) or "")
+            return _failed(handle.vendor_id, kind, _said(body) or str(told.get("error") or ""), told)
+        return Answer(handle.vendor_id, AnswerState.SUCCEEDED, raw={**told, "result": body})
+
+    def _refused(self, answer: HttpAnswer, *, write: bool) -> PipelineError:
+        kind, said = _kind(answer), _said(object_in(answer))
+        if kind == _MODERATED:
+            return Moderated(f"fal refused it: {redact(said)[:300]}", code="moderated", field="prompt")
+        verdict = {"true": True, "false": False}.get(answer.headers.get("X-Fal-Retryable", "").lower())
+        if verdict is None and answer.status == 409:
+            verdict = True  # fal-client tries these again
+        return refusal(
+            "fal", answer, write=write, said=said, code=f"fal_{kind}" if kind else None, repeat=verdict
+        )
 
 
 def _news(request_id: str, body: Mapping[str, Any]) -> Callback:
     """What a callback says; one that lacks its payload only says that there is something to ask for."""
     payload = body.get("payload")
+    vendor_id = str(body.get("request_id") or request_id)
     if body.get("status") == "OK" and isinstance(payload, dict):
-        raw = {"status": "COMPLETED", "request_id": request_id, "result": payload}
-        return Callback(request_id, (Answer(request_id, AnswerState.SUCCEEDED, raw=raw),))
+        raw = {"status": "COMPLETED", "request_id": vendor_id, "result": payload}
+        return Callback(request_id, (Answer(vendor_id, AnswerState.SUCCEEDED, raw=raw),))
     if body.get("status") == "ERROR":
         payload = payload if isinstance(payload, dict) else {}
         said = _said(payload) or str(body.get("error") or "")
-        return Callback(request_id, (_failed(request_id, _typed(payload), said, dict(body)),))
-    return Callback(request_id, ask=(request_id,))
+        return Callback(request_id, (_failed(vendor_id, _typed(payload), said, dict(body)),))
+    return Callback(request_id, ask=(vendor_id,))
 
 
 def _failed(vendor_id: str, kind: str, said: str, raw: Any) -> Answer:
@@ -192,18 +182,6 @@ def _failed(vendor_id: str, kind: str, said: str, raw: Any) -> Answer:
     error = redact(f"{kind}: {said}" if kind and said else kind or said)[:500]
     return Answer(
         vendor_id, AnswerState.FAILED, error=error or "fal says failed, and not why.", raw=raw, code=code
-    )
-
-
-def _refused(answer: HttpAnswer, *, write: bool) -> PipelineError:
-    kind, said = _kind(answer), _said(object_in(answer))
-    if kind == _MODERATED:
-        return Moderated(f"fal refused it: {redact(said)[:300]}", code="moderated", field="prompt")
-    verdict = {"true": True, "false": False}.get(answer.headers.get("X-Fal-Retryable", "").lower())
-    if verdict is None and answer.status == 409:
-        verdict = True  # fal-client tries these again
-    return refusal(
-        "fal", answer, write=write, said=said, code=f"fal_{kind}" if kind else None, repeat=verdict
     )
 
 

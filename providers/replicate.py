@@ -20,12 +20,12 @@ UNVERIFIED: it goes to the vendor's own hosts alone. That a model refuses its in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from core.answers import Answer as HttpAnswer
-from core.errors import Misconfigured, Moderated, Permanent, PipelineError, Retryable, Unconfirmed
+from core.errors import Misconfigured, Moderated, Permanent, PipelineError, Retryable
 from core.redact import redact
 from providers.asking import (
     STATUSES,
@@ -36,7 +36,6 @@ from providers.asking import (
     is_at,
     mime_of,
     object_in,
-    quote_take,
     refusal,
     words_in,
 )
@@ -44,18 +43,15 @@ from providers.base import (
     Answer,
     AnswerState,
     Callback,
-    Context,
     Handle,
     Limits,
-    Quote,
     Submitted,
-    Vendor,
     VideoRequest,
 )
-from providers.models import load
+from providers.models import Models, load
+from providers.polled import PolledVendor
 from providers.webhooks import verify_standard
 
-_MODELS = load("replicate")
 _STATES = {
     "starting": AnswerState.RUNNING,
     "processing": AnswerState.RUNNING,
@@ -70,42 +66,22 @@ _FILES = ("replicate.delivery", "api.replicate.com")
 _POLICY = re.compile(r"(?i)\bnsfw\b|flagged as sensitive|\(E005\)|content polic|moderation")
 
 
-class Replicate(Vendor):
+class Replicate(PolledVendor):
     slug: ClassVar[str] = "replicate"
-    kind: ClassVar[Literal["video"]] = "video"
-    models: ClassVar[tuple[str, ...]] = _MODELS.ids
+    called: ClassVar[str] = "Replicate"
+    thing: ClassVar[str] = "prediction"
+    known: ClassVar[Models] = load("replicate")
+    models: ClassVar[tuple[str, ...]] = known.ids
     limits: ClassVar[Limits] = Limits(per_minute=3000, poll_seconds=2.0)
     home: ClassVar[str] = "https://api.replicate.com"
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self.model = context.model or self._own.model or _MODELS.default
-        key = self._own.api_key
-        self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-
-    def quote(self, request: VideoRequest) -> Quote:
-        return quote_take(_MODELS.get(self.model, self._today), request, self._today)
-
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:  # noqa: ARG002 (it keeps no tokens)
         shown = self._shown(request.image) if request.image else None
-        asked: dict[str, Any] = {"input": input_for(_MODELS.find(self.model), request, shown)}
-        if self._callback_url:
+        asked: dict[str, Any] = {"input": input_for(self.known.find(self.model), request, shown)}
+        if self._callback_url and self._own.webhook_secret:  # one that cannot be checked is not asked for
             asked |= {"webhook": self._callback_url, "webhook_events_filter": ["completed"]}
-        answer = self._http.post(
-            f"{self.endpoint}/v1/models/{self.model}/predictions",
-            json_body=asked,
-            headers=self._headers,
-            expect=STATUSES,
-        )
-        if answer.status >= 400:
-            raise _refused(answer, write=True)
-        prediction = object_in(answer)
-        if not prediction.get("id"):
-            raise Unconfirmed(f"Replicate's answer names no prediction: {answer.excerpt()}")
-        return Submitted(str(prediction["id"]))
-
-    def poll(self, handles: Sequence[Handle]) -> list[Answer]:
-        return [self._ask(handle.vendor_id) for handle in handles]
+        told = self._send(f"{self.endpoint}/v1/models/{self.model}/predictions", json_body=asked)
+        return Submitted(str(told["id"]))
 
     def fetch(self, answer: Answer, out: Path) -> None:
         """Download the film, with the key where the link is the vendor's own."""
@@ -122,15 +98,7 @@ class Replicate(Vendor):
 
     def cancel(self, handle: Handle) -> bool:
         """Stop it; only what had not begun is certain to cost nothing."""
-        answer = self._http.post(
-            f"{self.endpoint}/v1/predictions/{handle.vendor_id}/cancel",
-            headers=self._headers,
-            safe=True,
-            expect=STATUSES,
-        )
-        if answer.status >= 400 and answer.status != 404:
-            raise _refused(answer, write=False)
-        prediction = object_in(answer)
+        prediction = object_in(self._stop(f"{self._address(handle)}/cancel", "POST"))
         return prediction.get("status") in _STOPPED and not prediction.get("started_at")
 
     def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:
@@ -141,7 +109,7 @@ class Replicate(Vendor):
         prediction = object_in(HttpAnswer(200, {}, body, self.endpoint))
         if not prediction.get("id"):
             return Callback(event_id)
-        return Callback(event_id, (_read(str(prediction["id"]), prediction),))
+        return Callback(event_id, (_answer(str(prediction["id"]), prediction),))
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -158,25 +126,26 @@ class Replicate(Vendor):
             expect=STATUSES,
         )
         if answer.status >= 400:
-            raise _refused(answer, write=False)
+            raise self._refused(answer, write=False)
         urls = object_in(answer).get("urls")
         if not isinstance(urls, dict) or not urls.get("get"):
             raise Retryable(f"Replicate's answer names no file: {answer.excerpt()}", code="bad_answer")
         return str(urls["get"])
 
-    def _ask(self, vendor_id: str) -> Answer:
-        answer = self._http.get(
-            f"{self.endpoint}/v1/predictions/{vendor_id}", headers=self._headers, expect=STATUSES
-        )
-        if answer.status == 404:
-            return Answer(vendor_id, AnswerState.RUNNING, error="Replicate does not list this prediction.")
-        prediction = object_in(answer)
-        if answer.status >= 400 or not prediction:
-            raise _refused(answer, write=False)
-        return _read(vendor_id, prediction)
+    def _address(self, handle: Handle) -> str:
+        return f"{self.endpoint}/v1/predictions/{handle.vendor_id}"
+
+    def _read(self, handle: Handle, told: dict[str, Any]) -> Answer:
+        return _answer(handle.vendor_id, told)
+
+    def _refused(self, answer: HttpAnswer, *, write: bool) -> PipelineError:
+        said = words_in(object_in(answer), "title", "detail")
+        if answer.status in (400, 422) and _POLICY.search(said):
+            return Moderated(f"Replicate refused it: {redact(said)[:300]}", code="moderated", field="prompt")
+        return refusal("Replicate", answer, write=write, said=said)
 
 
-def _read(vendor_id: str, prediction: Mapping[str, Any]) -> Answer:
+def _answer(vendor_id: str, prediction: Mapping[str, Any]) -> Answer:
     status = str(prediction.get("status"))
     state = _STATES.get(status, AnswerState.RUNNING)
     # The input may hold a whole picture, and neither it nor the logs say what became of it.
@@ -188,13 +157,6 @@ def _read(vendor_id: str, prediction: Mapping[str, Any]) -> Answer:
     return Answer(
         vendor_id, state, error=said or f"Replicate says {status}, and not why.", raw=raw, code=code
     )
-
-
-def _refused(answer: HttpAnswer, *, write: bool) -> PipelineError:
-    said = words_in(object_in(answer), "title", "detail")
-    if answer.status in (400, 422) and _POLICY.search(said):
-        return Moderated(f"Replicate refused it: {redact(said)[:300]}", code="moderated", field="prompt")
-    return refusal("Replicate", answer, write=write, said=said)
 
 
 def _link(output: Any) -> str | None:

@@ -17,15 +17,15 @@ look at the task has fresh ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from core.answers import Answer as HttpAnswer
-from core.errors import Misconfigured, Moderated, PipelineError, Rejected, Retryable, Unconfirmed
+from core.errors import Misconfigured, Moderated, PipelineError, Rejected, Retryable
 from core.redact import redact
-from providers.asking import STATUSES, data_uri, download, object_in, quote_take, refusal, words_for
+from providers.asking import data_uri, download, object_in, refusal, words_for
 from providers.base import (
     Answer,
     AnswerState,
@@ -34,12 +34,11 @@ from providers.base import (
     Limits,
     Quote,
     Submitted,
-    Vendor,
     VideoRequest,
 )
-from providers.models import Model, load
+from providers.models import Model, Models, load
+from providers.polled import PolledVendor
 
-_MODELS = load("runway")
 _VERSION = "2024-11-06"
 _STATES = {
     "PENDING": AnswerState.RUNNING,
@@ -53,24 +52,22 @@ _WAITING = ("PENDING", "THROTTLED")
 _CREDIT = 10_000
 
 
-class Runway(Vendor):
+class Runway(PolledVendor):
     slug: ClassVar[str] = "runway"
-    kind: ClassVar[Literal["video"]] = "video"
-    models: ClassVar[tuple[str, ...]] = _MODELS.ids
+    called: ClassVar[str] = "Runway"
+    thing: ClassVar[str] = "task"
+    known: ClassVar[Models] = load("runway")
+    models: ClassVar[tuple[str, ...]] = known.ids
     limits: ClassVar[Limits] = Limits(poll_seconds=5.0)
     home: ClassVar[str] = "https://api.dev.runwayml.com"
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.model = context.model or self._own.model or _MODELS.default
-        key = self._own.api_key
-        self._headers = {"X-Runway-Version": _VERSION}
-        if key:
-            self._headers["Authorization"] = f"Bearer {key.get_secret_value()}"
+        self._headers["X-Runway-Version"] = _VERSION
 
     def quote(self, request: VideoRequest) -> Quote:
-        model = _MODELS.get(self.model, self._today)
-        quoted = quote_take(model, request, self._today)
+        model = self.known.get(self.model, self._today)
+        quoted = super().quote(request)
         units = len(words_for(request).encode("utf-16-le")) // 2
         if model.limits.prompt and units > model.limits.prompt:
             raise Rejected(
@@ -81,21 +78,9 @@ class Runway(Vendor):
         return quoted
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:  # noqa: ARG002 (it keeps none)
-        answer = self._http.post(
-            f"{self.endpoint}/v1/{'image_to_video' if request.image else 'text_to_video'}",
-            json_body=_body(_MODELS.find(self.model), request),
-            headers=self._headers,
-            expect=STATUSES,
-        )
-        if answer.status >= 400:
-            raise _refused(answer, write=True)
-        task = object_in(answer)
-        if not task.get("id"):
-            raise Unconfirmed(f"Runway's answer names no task: {answer.excerpt()}")
-        return Submitted(str(task["id"]))
-
-    def poll(self, handles: Sequence[Handle]) -> list[Answer]:
-        return [self._ask(handle.vendor_id) for handle in handles]
+        path = "image_to_video" if request.image else "text_to_video"
+        told = self._send(f"{self.endpoint}/v1/{path}", json_body=_body(self.known.find(self.model), request))
+        return Submitted(str(told["id"]))
 
     def fetch(self, answer: Answer, out: Path) -> None:
         """Download the film; its link carries its own signature, so no key goes with it."""
@@ -107,52 +92,45 @@ class Runway(Vendor):
 
     def cancel(self, handle: Handle) -> bool:
         """Stop it while it waits; what runs is paid for already, and stopping it would delete the film."""
-        if self._task(handle.vendor_id).get("status") not in _WAITING:
+        before = self._look(self._address(handle))
+        if before is None or before.get("status") not in _WAITING:
             return False
-        answer = self._http.post(
-            self._address(handle.vendor_id),
-            method="DELETE",
-            headers=self._headers,
-            safe=True,
-            expect=STATUSES,
-        )
-        if answer.status >= 400 and answer.status != 404:
-            raise _refused(answer, write=False)
-        task = self._task(handle.vendor_id)
-        return task.get("status") == "CANCELLED" and _cost(task) == 0
+        self._stop(self._address(handle), "DELETE")
+        after = self._look(self._address(handle))
+        return after is not None and after.get("status") == "CANCELLED" and _cost(after) == 0
 
-    def _address(self, vendor_id: str) -> str:
-        return f"{self.endpoint}/v1/tasks/{vendor_id}"
+    def _address(self, handle: Handle) -> str:
+        return f"{self.endpoint}/v1/tasks/{handle.vendor_id}"
 
-    def _task(self, vendor_id: str) -> dict[str, Any]:
-        """The task; empty when Runway does not list it."""
-        answer = self._http.get(self._address(vendor_id), headers=self._headers, expect=STATUSES)
-        if answer.status == 404:
-            return {}
-        task = object_in(answer)
-        if answer.status >= 400 or not task:
-            raise _refused(answer, write=False)
-        return task
-
-    def _ask(self, vendor_id: str) -> Answer:
-        task = self._task(vendor_id)
-        if not task:
-            return Answer(vendor_id, AnswerState.RUNNING, error="Runway does not list this task.")
-        state = _STATES.get(str(task.get("status")), AnswerState.RUNNING)
-        progress = task.get("progress")
+    def _read(self, handle: Handle, told: dict[str, Any]) -> Answer:
+        state = _STATES.get(str(told.get("status")), AnswerState.RUNNING)
+        progress = told.get("progress")
         share = float(progress) if isinstance(progress, int | float) else None
         if state is not AnswerState.FAILED:
-            cost = _cost(task) if state is AnswerState.SUCCEEDED else None
-            return Answer(vendor_id, state, raw=task, progress=share, cost=cost)
-        why = str(task.get("failureCode") or "")
+            cost = _cost(told) if state is AnswerState.SUCCEEDED else None
+            return Answer(handle.vendor_id, state, raw=told, progress=share, cost=cost)
+        why = str(told.get("failureCode") or "")
         code = "vendor_failed"
-        if task["status"] == "CANCELLED":
+        if told["status"] == "CANCELLED":
             code = "cancelled"
         elif "SAFETY" in why.split("."):
             code = "moderated"
-        said = ": ".join(filter(None, (why, str(task.get("failure") or ""))))
-        error = redact(said)[:500] or f"Runway says {task['status']}, and not why."
-        return Answer(vendor_id, state, error=error, raw=task, cost=_cost(task), code=code)
+        said = ": ".join(filter(None, (why, str(told.get("failure") or ""))))
+        error = redact(said)[:500] or f"Runway says {told['status']}, and not why."
+        return Answer(handle.vendor_id, state, error=error, raw=told, cost=_cost(told), code=code)
+
+    def _refused(self, answer: HttpAnswer, *, write: bool) -> PipelineError:
+        body = object_in(answer)
+        issues = body.get("issues")
+        told = (
+            [_issue(issue) for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
+        )
+        said = "; ".join([str(body.get("error") or ""), *told]).strip("; ")
+        if answer.status == 400 and "SAFETY" in said:
+            return Moderated(f"Runway refused it: {redact(said)[:300]}", code="moderated", field="prompt")
+        if answer.status == 400 and "enough credits" in said:
+            return Misconfigured(f"Runway's account is empty: {redact(said)[:300]}", code="runway_credits")
+        return refusal("Runway", answer, write=write, said=said)
 
 
 def _body(model: Model, request: VideoRequest) -> dict[str, Any]:
@@ -176,18 +154,6 @@ def _cost(task: Mapping[str, Any]) -> int | None:
     cost = task.get("cost")
     units = cost.get("credits") if isinstance(cost, dict) else None
     return round(units * _CREDIT) if isinstance(units, int | float) and units >= 0 else None
-
-
-def _refused(answer: HttpAnswer, *, write: bool) -> PipelineError:
-    body = object_in(answer)
-    issues = body.get("issues")
-    told = [_issue(issue) for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
-    said = "; ".join([str(body.get("error") or ""), *told]).strip("; ")
-    if answer.status == 400 and "SAFETY" in said:
-        return Moderated(f"Runway refused it: {redact(said)[:300]}", code="moderated", field="prompt")
-    if answer.status == 400 and "enough credits" in said:
-        return Misconfigured(f"Runway's account is empty: {redact(said)[:300]}", code="runway_credits")
-    return refusal("Runway", answer, write=write, said=said)
 
 
 def _issue(issue: Mapping[str, Any]) -> str:

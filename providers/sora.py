@@ -22,16 +22,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from core.answers import Answer as HttpAnswer
-from core.errors import Misconfigured, Moderated, PipelineError, Rejected, Unconfirmed
+from core.errors import Misconfigured, Moderated, PipelineError, Rejected
 from core.redact import redact
 from core.settings import VendorSettings
-from providers.asking import STATUSES, download, mime_of, object_in, quote_take, refusal, size_of, words_for
+from providers.asking import download, mime_of, object_in, quote_take, refusal, size_of, words_for
 from providers.base import (
     Answer,
     AnswerState,
@@ -41,13 +41,12 @@ from providers.base import (
     Limits,
     Quote,
     Submitted,
-    Vendor,
     VideoRequest,
 )
-from providers.models import Model, load
+from providers.models import Model, Models, load
+from providers.polled import PolledVendor
 from providers.webhooks import verify_standard
 
-_MODELS = load("sora")
 _STATES = {
     "queued": AnswerState.RUNNING,
     "in_progress": AnswerState.RUNNING,
@@ -59,24 +58,23 @@ _POLICY = re.compile(r"(?i)moderation|content_policy|safety")
 _EVENTS = ("video.completed", "video.failed")
 
 
-class Sora(Vendor):
+class Sora(PolledVendor):
     slug: ClassVar[str] = "sora"
-    kind: ClassVar[Literal["video"]] = "video"
-    models: ClassVar[tuple[str, ...]] = _MODELS.ids
+    called: ClassVar[str] = "The relay"
+    thing: ClassVar[str] = "video"
+    known: ClassVar[Models] = load("sora")
+    models: ClassVar[tuple[str, ...]] = known.ids
     limits: ClassVar[Limits] = Limits(poll_seconds=10.0)
     home: ClassVar[str] = "https://api.openai.com"
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.endpoint = self.endpoint.removesuffix("/v1")
-        self.model = context.model or self._own.model or _MODELS.default
-        key = self._own.api_key
-        self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
     @classmethod
     def usable(cls, own: VendorSettings) -> str | None:
         if not cls.relayed(own):
-            ended = _MODELS.find(_MODELS.default).retires_at
+            ended = cls.known.find(cls.known.default).retires_at
             return f"OpenAI shut Sora down on {ended}: set SORA_URL to a relay that speaks its API."
         return None if own.api_key else "Set SORA_API_KEY to the relay's key."
 
@@ -110,22 +108,11 @@ class Sora(Vendor):
             mime = _check_pixels(request.image, size)
             name = f"reference.{mime.partition('/')[2]}"
             parts["input_reference"] = (name, request.image.read_bytes(), mime)
-        answer = self._http.post(
-            f"{self.endpoint}/v1/videos", files=parts, headers=self._headers, expect=STATUSES
-        )
-        if answer.status >= 400:
-            raise _refused(answer, write=True)
-        video = object_in(answer)
-        if not video.get("id"):
-            raise Unconfirmed(f"The relay's answer names no video: {answer.excerpt()}")
-        return Submitted(str(video["id"]))
-
-    def poll(self, handles: Sequence[Handle]) -> list[Answer]:
-        return [self._ask(handle.vendor_id) for handle in handles]
+        return Submitted(str(self._send(f"{self.endpoint}/v1/videos", files=parts)["id"]))
 
     def fetch(self, answer: Answer, out: Path) -> None:
         """Download the film from where it was asked for; it is kept there for an hour."""
-        download(self._http, f"{self._address(answer.vendor_id)}/content", out, headers=self._headers)
+        download(self._http, f"{self._address(Handle(answer.vendor_id))}/content", out, headers=self._headers)
 
     def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:
         secret = self._own.webhook_secret
@@ -144,35 +131,44 @@ class Sora(Vendor):
     def _model(self) -> Model:
         """What is known of the model; raises Rejected at OpenAI, which has none left."""
         if _is_openai(self.endpoint):
-            return _MODELS.get(self.model, self._today)
-        if self.model in _MODELS.ids:
-            return _MODELS.find(self.model)
-        return dataclasses.replace(_MODELS.find(_MODELS.default), id=self.model, price=None)
+            return self.known.get(self.model, self._today)
+        if self.model in self.known.ids:
+            return self.known.find(self.model)
+        return dataclasses.replace(self.known.find(self.known.default), id=self.model, price=None)
 
-    def _address(self, vendor_id: str) -> str:
-        return f"{self.endpoint}/v1/videos/{vendor_id}"
+    def _address(self, handle: Handle) -> str:
+        return f"{self.endpoint}/v1/videos/{handle.vendor_id}"
 
-    def _ask(self, vendor_id: str) -> Answer:
-        answer = self._http.get(self._address(vendor_id), headers=self._headers, expect=STATUSES)
-        if answer.status == 404:
-            return Answer(vendor_id, AnswerState.RUNNING, error="The relay does not list this video.")
-        video = object_in(answer)
-        if answer.status >= 400 or not video:
-            raise _refused(answer, write=False)
-        state = _STATES.get(str(video.get("status")), AnswerState.RUNNING)
-        progress = video.get("progress")
+    def _read(self, handle: Handle, told: dict[str, Any]) -> Answer:
+        state = _STATES.get(str(told.get("status")), AnswerState.RUNNING)
+        progress = told.get("progress")
         share = progress / 100 if isinstance(progress, int | float) else None
         if state is not AnswerState.FAILED:
-            return Answer(vendor_id, state, raw=video, progress=share)
-        code, said = _error_in(video)
+            return Answer(handle.vendor_id, state, raw=told, progress=share)
+        code, said = _error_in(told)
         why = redact(": ".join(filter(None, (code, said))))[:500]
         return Answer(
-            vendor_id,
+            handle.vendor_id,
             state,
-            error=why or f"The relay says {video['status']}, and not why.",
-            raw=video,
+            error=why or f"The relay says {told['status']}, and not why.",
+            raw=told,
             progress=share,
             code="moderated" if _POLICY.search(code) else "vendor_failed",
+        )
+
+    def _refused(self, answer: HttpAnswer, *, write: bool) -> PipelineError:
+        code, said = _error_in(object_in(answer))
+        if answer.status == 429 and code == "insufficient_quota":
+            return Misconfigured(
+                f"The account of SORA_API_KEY is empty: {redact(said)[:300]}", code=f"sora_{code}"
+            )
+        if answer.status in (400, 403, 422) and _POLICY.search(code):
+            return Moderated(f"The relay refused it: {redact(said)[:300]}", code="moderated", field="prompt")
+        verdict = {"true": True, "false": False}.get(answer.headers.get("x-should-retry", "").lower())
+        if verdict is None and answer.status == 409:
+            verdict = True  # OpenAI's client tries these again
+        return refusal(
+            "Sora", answer, write=write, said=said, code=f"sora_{code}" if code else None, repeat=verdict
         )
 
 
@@ -200,22 +196,6 @@ def _error_in(body: Mapping[str, Any]) -> tuple[str, str]:
     if isinstance(error, dict):
         return str(error.get("code") or error.get("type") or ""), str(error.get("message") or "")
     return "", error if isinstance(error, str) else json.dumps(error) if error else ""
-
-
-def _refused(answer: HttpAnswer, *, write: bool) -> PipelineError:
-    code, said = _error_in(object_in(answer))
-    if answer.status == 429 and code == "insufficient_quota":
-        return Misconfigured(
-            f"The account of SORA_API_KEY is empty: {redact(said)[:300]}", code=f"sora_{code}"
-        )
-    if answer.status in (400, 403, 422) and _POLICY.search(code):
-        return Moderated(f"The relay refused it: {redact(said)[:300]}", code="moderated", field="prompt")
-    verdict = {"true": True, "false": False}.get(answer.headers.get("x-should-retry", "").lower())
-    if verdict is None and answer.status == 409:
-        verdict = True  # OpenAI's client tries these again
-    return refusal(
-        "Sora", answer, write=write, said=said, code=f"sora_{code}" if code else None, repeat=verdict
-    )
 
 
 ADAPTER = Sora

@@ -85,3 +85,16 @@ def picture(folder: Path, name: str = "picture", size: int = 0, pixels: tuple[in
     path = folder / name
     path.write_bytes(data + bytes(max(0, size - len(data))))
     return path
+
+
+def tampered(body: bytes, now: float) -> list[tuple[dict[str, str], bytes, float]]:
+    """Ways in which a callback that follows Standard Webhooks is not the vendor's, or not of now."""
+    return [
+        ({}, body + b" ", now),
+        ({"webhook-id": "another"}, body, now),
+        ({"webhook-timestamp": str(int(now) + 1)}, body, now),
+        ({"webhook-timestamp": "9" * 5000}, body, now),
+        ({"webhook-signature": ""}, body, now),
+        ({}, body, now + 301),
+        ({}, body, now - 301),
+    ]

@@ -93,6 +93,7 @@ def test_the_worked_example_of_a_signature_is_good_and_the_keys_are_fetched_once
         ({}, BODY, NOW + 301, "stale_callback"),
         ({}, BODY, NOW - 301, "stale_callback"),
         ({"x-fal-webhook-timestamp": "then"}, BODY, NOW, "stale_callback"),
+        ({"x-fal-webhook-timestamp": "9" * 5000}, BODY, NOW, "stale_callback"),
         ({"x-fal-webhook-timestamp": ""}, BODY, NOW, "stale_callback"),
     ],
 )

@@ -17,7 +17,7 @@ from providers.base import Answer, AnswerState, Context, Handle
 from providers.sora import Sora
 from simulator.webhooks import SECRET, sign_standard
 from tests.loopback import Loopback, Reply
-from tests.providers.shops import SORA, open_at, picture
+from tests.providers.shops import SORA, open_at, picture, tampered
 from tests.simulated import VendorHere
 
 ASK = SORA.request
@@ -283,17 +283,7 @@ def test_the_worked_example_of_a_signature_is_good_and_says_what_to_ask_for():
     assert (news.event_id, news.answers, news.ask) == (SIGNED["webhook-id"], (), ("video_123",))
 
 
-@pytest.mark.parametrize(
-    ("changed", "body", "now"),
-    [
-        ({}, BODY + b" ", NOW),
-        ({"webhook-id": "wh_2"}, BODY, NOW),
-        ({"webhook-timestamp": "1760000001"}, BODY, NOW),
-        ({}, BODY, NOW + 301),
-        ({}, BODY, NOW - 301),
-        ({"webhook-signature": ""}, BODY, NOW),
-    ],
-)
+@pytest.mark.parametrize(("changed", "body", "now"), tampered(BODY, NOW))
 def test_what_the_vendor_did_not_sign_or_not_now_is_refused(changed, body, now):
     with pytest.raises(Rejected):
         signed_by(EXAMPLE).parse_callback({**SIGNED, **changed}, body, now)

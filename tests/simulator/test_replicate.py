@@ -16,6 +16,7 @@ from core.settings import VendorSettings
 from media.probe import probe
 from providers.base import Handle
 from providers.replicate import Replicate
+from simulator.webhooks import SECRET
 from tests.loopback import Loopback, Reply
 from tests.providers.shops import ASK, REPLICATE, open_at, picture
 from tests.simulated import VendorHere
@@ -129,7 +130,10 @@ def test_the_client_sends_what_our_adapter_sends(webhook):
     told = {"webhook": webhook, "webhook_events_filter": ["completed"]} if webhook else {}
     with Loopback(_answers) as server:
         ours = open_at(
-            Replicate, VendorSettings(api_key=REPLICATE.key, url=server.url), server.url, callback_url=webhook
+            Replicate,
+            VendorSettings(api_key=REPLICATE.key, webhook_secret=SECRET, url=server.url),
+            server.url,
+            callback_url=webhook,
         )
         handle = Handle(ours.submit(ASK, "token-1").vendor_id)
         ours.poll([handle])

@@ -209,19 +209,21 @@ def test_a_model_that_its_vendor_shut_down_is_refused_before_any_hold(settings, 
     assert caught.value.code == "retired"
 
 
-def test_a_relay_is_asked_for_any_of_its_models_once_the_brief_takes_a_price_nobody_knows(
-    settings, monkeypatch
+@pytest.mark.parametrize(
+    ("slug", "names"), [("sora", ["sora", "sora:sora-2-pro", "sora:veo-9"]), ("veo", ["veo"])]
+)
+def test_a_relay_is_asked_for_what_its_vendor_ended_once_the_brief_takes_a_price_nobody_knows(
+    settings, monkeypatch, slug, names
 ):
-    monkeypatch.setenv("SORA_API_KEY", "sk-any")
-    monkeypatch.setenv("SORA_URL", "https://relay.example/v1")
-    names = ["sora", "sora:sora-2-pro", "sora:veo-9"]
+    monkeypatch.setenv(f"{slug.upper()}_API_KEY", "sk-any")
+    monkeypatch.setenv(f"{slug.upper()}_URL", "https://relay.example/v1")
     check_providers(names)
     for name in names:
         with pytest.raises(Rejected) as caught:
             route(params(name))
         assert caught.value.code == "unknown_price"
         chosen = route(params(name, accept_unknown_prices=True))
-        assert (chosen.provider.slug, chosen.quote.known) == ("sora", False)
+        assert (chosen.provider.slug, chosen.quote.known) == (slug, False)
 
 
 # -- in a job --------------------------------------------------------------------------------------
