@@ -103,6 +103,8 @@ task_routes = {
     "mix_sound": {"queue": "media"},
     "compose": {"queue": "media"},
     "export": {"queue": "media"},
+    "moderate": {"queue": "media"},
+    "notify_people": {"queue": "notify"},
     "clean_clip": {"queue": "media"},
     "fetch_clip": {"queue": "submit"},
     "verify_clip": {"queue": "media"},

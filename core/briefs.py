@@ -160,6 +160,11 @@ class FilmParams(BriefSchema):
         metadata={"description": "Stock sources to search; null = every enabled one, [] = none."},
     )
     licences = fields.Nested(LicencePolicySchema, load_default=lambda: _LICENCES.load({}))
+    moderation = fields.String(
+        validate=_SLUG,
+        load_default="none",
+        metadata={"description": "Who judges the master before delivery: `none`, or a moderator's slug."},
+    )
     on_shot_failure = fields.String(
         validate=validate.OneOf(SHOT_FAILURE),
         load_default="card",

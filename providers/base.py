@@ -321,6 +321,8 @@ class Vendor:
     batch: ClassVar[int] = 1
     can_look_up: ClassVar[bool] = False
     limits: ClassVar[Limits] = Limits()
+    needs: ClassVar[tuple[str, ...]] = ("api_key",)
+    """Which of a vendor's settings it cannot do without."""
     home: ClassVar[str]
     """The vendor's own address, used unless the settings name another."""
 
@@ -338,9 +340,10 @@ class Vendor:
     @classmethod
     def usable(cls, own: VendorSettings) -> str | None:
         """As `enabled`, of the vendor's own settings."""
-        if own.model is not None and own.model not in cls.models:
+        if own.model is not None and cls.models and own.model not in cls.models:
             return f"{cls.slug.upper()}_MODEL must be one of: {', '.join(cls.models)}."
-        return None if own.api_key else f"Set {cls.slug.upper()}_API_KEY."
+        missing = [f"{cls.slug}_{name}".upper() for name in cls.needs if not getattr(own, name)]
+        return f"Set {' and '.join(missing)}." if missing else None
 
     @classmethod
     def relayed(cls, own: VendorSettings) -> bool:  # noqa: ARG003

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from core.answers import raise_for
-from core.settings import VendorSettings
 from core.wording import clean
 from providers.asking import STATUSES
 from providers.base import Context, Quote, Speech, SpeechRequest, Vendor, Voice
@@ -28,15 +27,12 @@ class Coqui(Vendor):
     kind: ClassVar[Literal["speech"]] = "speech"
     local: ClassVar[bool] = True
     models: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("url",)
     home: ClassVar[str] = "http://localhost:5002"
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.model = context.model or self._own.model or "coqui"
-
-    @classmethod
-    def usable(cls, own: VendorSettings) -> str | None:
-        return None if own.url else "Set COQUI_URL to the address of a Coqui TTS server."
 
     def voices(self) -> Sequence[Voice]:
         """What the settings name: the server lists no speakers in a form of its own."""

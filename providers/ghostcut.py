@@ -28,7 +28,6 @@ from typing import Any, ClassVar, Literal
 
 from core.errors import Misconfigured, Permanent, Rejected, Retryable, Unconfirmed
 from core.redact import redact
-from core.settings import VendorSettings
 from providers.asking import download
 from providers.base import (
     Answer,
@@ -77,6 +76,7 @@ class GhostCut(Vendor):
     slug: ClassVar[str] = "ghostcut"
     kind: ClassVar[Literal["text_removal"]] = "text_removal"
     models: ClassVar[tuple[str, ...]] = _MODELS.ids
+    needs: ClassVar[tuple[str, ...]] = ("api_key", "api_secret")
     batch: ClassVar[int] = 200
     limits: ClassVar[Limits] = Limits(poll_seconds=10.0)
     home: ClassVar[str] = "https://api.zhaoli.com"
@@ -87,12 +87,6 @@ class GhostCut(Vendor):
         key, secret = self._own.api_key, self._own.api_secret
         self._secret = secret.get_secret_value() if secret else ""
         self._wire = Wire(self._http, self.endpoint, key.get_secret_value() if key else "", self._secret)
-
-    @classmethod
-    def usable(cls, own: VendorSettings) -> str | None:
-        if own.api_key and not own.api_secret:
-            return "Set GHOSTCUT_API_SECRET beside GHOSTCUT_API_KEY: requests are signed with it."
-        return super().usable(own)
 
     def quote(self, request: RemovalRequest) -> Quote:
         _check(self.model, request)

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Literal
 
 from core.answers import raise_for
 from core.errors import Invalid, Permanent
-from core.settings import VendorSettings
 from core.wording import clean
 from providers.asking import STATUSES
 from providers.base import Context, Quote, Speech, SpeechRequest, Vendor, Voice
@@ -30,15 +29,12 @@ class Piper(Vendor):
     kind: ClassVar[Literal["speech"]] = "speech"
     local: ClassVar[bool] = True
     models: ClassVar[tuple[str, ...]] = ("piper",)
+    needs: ClassVar[tuple[str, ...]] = ("url",)
     home: ClassVar[str] = "http://localhost:5000"
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.model = "piper"
-
-    @classmethod
-    def usable(cls, own: VendorSettings) -> str | None:
-        return None if own.url else "Set PIPER_URL to the address of a Piper server."
 
     def voices(self) -> Sequence[Voice]:
         answer = self._http.get(f"{self.endpoint}/voices")

@@ -25,7 +25,6 @@ from botocore.credentials import Credentials
 from core.answers import Answer as HttpAnswer
 from core.errors import Misconfigured, Permanent, PipelineError, Rejected, Retryable
 from core.redact import redact
-from core.settings import VendorSettings
 from providers.asking import STATUSES, mime_of, object_in, refusal
 from providers.base import Answer, AnswerState, Context, Finding, Quote, Vendor
 from providers.models import load
@@ -58,6 +57,7 @@ class Rekognition(Vendor):
     slug: ClassVar[str] = "rekognition"
     kind: ClassVar[Literal["moderation"]] = "moderation"
     models: ClassVar[tuple[str, ...]] = _MODELS.ids
+    needs: ClassVar[tuple[str, ...]] = ("api_key", "api_secret", "region")
 
     def __init__(self, context: Context) -> None:
         own = context.own or context.settings.vendor(self.slug)
@@ -69,12 +69,6 @@ class Rekognition(Vendor):
         self._keys = Credentials(
             key.get_secret_value() if key else "", secret.get_secret_value() if secret else ""
         )
-
-    @classmethod
-    def usable(cls, own: VendorSettings) -> str | None:
-        wanted = (("API_KEY", own.api_key), ("API_SECRET", own.api_secret), ("REGION", own.region))
-        missing = [f"REKOGNITION_{name}" for name, value in wanted if not value]
-        return f"Set {', '.join(missing)}." if missing else None
 
     def quote(self, pictures: int) -> Quote:
         return _MODELS.price(self.model, pictures, today=self._today)

@@ -14,7 +14,6 @@ from typing import ClassVar, Literal
 
 from core.answers import retry_after
 from core.errors import Misconfigured, PipelineError, Rejected, Retryable, Unconfirmed
-from core.settings import VendorSettings
 from providers.asking import STATUSES, object_in, refusal
 from providers.base import Context, Vendor
 
@@ -30,19 +29,13 @@ class Slack(Vendor):
     slug: ClassVar[str] = "slack"
     kind: ClassVar[Literal["notification"]] = "notification"
     models: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("api_key", "recipient")
     home: ClassVar[str] = "https://slack.com/api"
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         key = self._own.api_key
         self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-
-    @classmethod
-    def usable(cls, own: VendorSettings) -> str | None:
-        missing = [
-            name for name, value in (("API_KEY", own.api_key), ("RECIPIENT", own.recipient)) if not value
-        ]
-        return f"Set {' and '.join(f'SLACK_{name}' for name in missing)}." if missing else None
 
     def notify(self, text: str, link: str = "") -> None:
         said = _escaped(text)[: _LIMIT - len(link) - 10]

@@ -27,6 +27,7 @@ class Telegram(Vendor):
     slug: ClassVar[str] = "telegram"
     kind: ClassVar[Literal["notification"]] = "notification"
     models: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("api_key", "recipient")
     home: ClassVar[str] = "https://api.telegram.org"
 
     def __init__(self, context: Context) -> None:
@@ -36,15 +37,9 @@ class Telegram(Vendor):
 
     @classmethod
     def usable(cls, own: VendorSettings) -> str | None:
-        missing = [
-            name for name, value in (("API_KEY", own.api_key), ("RECIPIENT", own.recipient)) if not value
-        ]
-        if missing:
-            return f"Set {' and '.join(f'TELEGRAM_{name}' for name in missing)}."
-        assert own.api_key is not None
-        if not _TOKEN.fullmatch(own.api_key.get_secret_value()):
+        if own.api_key and not _TOKEN.fullmatch(own.api_key.get_secret_value()):
             return "TELEGRAM_API_KEY must be a bot's token, such as 123456:ABC-DEF."
-        return None
+        return super().usable(own)
 
     def notify(self, text: str, link: str = "") -> None:
         said = text[: _LIMIT - len(link) - 2]

@@ -39,6 +39,7 @@ FEEDS: dict[str, tuple[str, ...]] = {
     "credits_card": ("find_music", "keep_stock"),
     "compose": ("render_segment", "mix_sound", "credits_card"),
     "close": ("compose",),
+    "moderate": ("compose",),
     "export poster": ("compose",),
     "export proxy": ("compose",),
     "export manifest": ("compose",),

@@ -50,6 +50,7 @@ BUILT_IN: dict[str, tuple[float, str]] = {
     "mix_sound": (0.1, "film"),
     "credits_card": (7.5, "frame"),
     "compose": (0.04, "film"),
+    "moderate": (0.05, "film"),
     "export poster": (0.5, "step"),
     "export proxy": (0.13, "picture"),
     "export": (0.05, "step"),

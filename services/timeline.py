@@ -20,6 +20,9 @@ TAIL = 0.45
 SILENT_SECONDS = 3.5
 """A shot that says nothing and asks for no length."""
 
+JUDGED_EVERY, MOST_JUDGED = 3.0, 100
+"""Seconds between two pictures of a film that a moderator judges, and how many at most."""
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -65,3 +68,9 @@ def film_words(placed: Sequence[Placed]) -> list[tuple[str, float, float]]:
     return [
         (word, begin + item.seconds, end + item.seconds) for item in placed for word, begin, end in item.words
     ]
+
+
+def picture_times(seconds: float) -> list[float]:
+    """Moments that are looked at: one every few seconds, at most a hundred, none at the very end."""
+    count = max(1, min(MOST_JUDGED, round(seconds / JUDGED_EVERY)))
+    return [round((number + 0.5) * seconds / count, 3) for number in range(count)]

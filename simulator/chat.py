@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from flask import request
+from flask import Response, request
 
 from simulator.answering import Answering
 from simulator.dialect import Submit
@@ -19,6 +19,13 @@ STATUS = {"throttled": 429, "down": 503, "missing": 404}
 
 class Chat(Answering):
     """A vendor of words: each answer is booked, and costs nothing that anybody could know."""
+
+    def error(self, status: int, message: str, **more: str | None) -> Response:
+        """A refusal in the dialect's own envelope."""
+        raise NotImplementedError
+
+    def refusal(self, fault: str) -> Response:
+        return self.error(429 if fault.startswith("throttled") else 503, f"simulated: {fault}")
 
     def asked(self) -> tuple[dict[str, Any], str, str, Submit]:
         """The request's body, the fault its model names, the user's first message, and the submit it is."""

@@ -26,19 +26,20 @@ class Ollama(Chat):
     def tags(self) -> Any:
         return jsonify({"models": [{"name": name, "model": name} for name in MODELS]})
 
-    def refusal(self, fault: str) -> Response:
-        status = 429 if fault.startswith("throttled") else 503
-        return _error(status, f"simulated: {fault}")
+    def error(self, status: int, message: str, **more: str | None) -> Response:  # noqa: ARG002 (words only)
+        answer = jsonify({"error": message})
+        answer.status_code = status
+        return answer
 
     def chat(self) -> Any:
         body, fault, prompt, submit = self.asked()
         if (refusal := submit.refused()) is not None:
             return refusal
         if fault in STATUS:
-            return _error(STATUS[fault], f"simulated: model {body.get('model')!r}: {fault}")
+            return self.error(STATUS[fault], f"simulated: model {body.get('model')!r}: {fault}")
         shape = body.get("format")
         if shape is not None and shape != "json" and not isinstance(shape, dict):
-            return _error(400, 'invalid format: it is "json" or a JSON schema')
+            return self.error(400, 'invalid format: it is "json" or a JSON schema')
         said = self.say(submit, body, fault, prompt)
         last = {
             "done": True,
@@ -62,12 +63,6 @@ def _message(body: dict[str, Any], text: str) -> dict[str, Any]:
         "created_at": datetime.now(UTC).isoformat(),
         "message": {"role": "assistant", "content": text},
     }
-
-
-def _error(status: int, message: str) -> Response:
-    answer = jsonify({"error": message})
-    answer.status_code = status
-    return answer
 
 
 DIALECT = Ollama

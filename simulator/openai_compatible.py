@@ -23,18 +23,20 @@ class OpenAICompatible(Chat):
     def models(self) -> Any:
         return jsonify({"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]})
 
-    def refusal(self, fault: str) -> Response:
-        status = 429 if fault.startswith("throttled") else 503
-        return _error(status, f"simulated: {fault}")
+    def error(self, status: int, message: str, **more: str | None) -> Response:
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+        answer = jsonify({"error": error | more})
+        answer.status_code = status
+        return answer
 
     def chat(self) -> Any:
         body, fault, prompt, submit = self.asked()
         if (refusal := submit.refused()) is not None:
             return refusal
         if fault in STATUS:
-            return _error(STATUS[fault], f"simulated: {fault}", code=fault)
+            return self.error(STATUS[fault], f"simulated: {fault}", code=fault)
         if wrong := _wrong_format(body.get("response_format")):
-            return wrong
+            return self.error(400, wrong, param="response_format")
         said = self.say(submit, body, fault, prompt)
         message: dict[str, Any] = {"role": "assistant", "content": said, "refusal": None}
         if fault == "refused":
@@ -48,18 +50,17 @@ class OpenAICompatible(Chat):
         return submit.answered(jsonify(shown | {"usage": used | {"total_tokens": sum(used.values())}}))
 
 
-def _wrong_format(asked: Any) -> Any:
+def _wrong_format(asked: Any) -> str | None:
     """Judge a `response_format` as the vendor does; None when it is in order."""
     if asked is None or asked.get("type") in ("text", "json_object"):
         return None
     schema = asked.get("json_schema")
     if asked.get("type") != "json_schema" or not isinstance(schema, dict):
-        return _error(400, "Invalid value for response_format", param="response_format")
+        return "Invalid value for response_format"
     if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", str(schema.get("name", ""))):
-        return _error(400, "Invalid response_format name", param="response_format.json_schema.name")
+        return "Invalid response_format name"
     if schema.get("strict") and (place := _loose(schema.get("schema", {}), "schema")):
-        message = f"Invalid schema: {place} needs additionalProperties false and every property required"
-        return _error(400, message, param="response_format")
+        return f"Invalid schema: {place} needs additionalProperties false and every property required"
     return None
 
 
@@ -93,13 +94,6 @@ def _head(body: dict[str, Any], kind: str) -> dict[str, Any]:
         "created": int(time.time()),
         "model": body.get("model"),
     }
-
-
-def _error(status: int, message: str, *, param: str | None = None, code: str | None = None) -> Response:
-    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    answer = jsonify({"error": error})
-    answer.status_code = status
-    return answer
 
 
 DIALECT = OpenAICompatible

@@ -35,6 +35,8 @@ app = Celery(
         "tasks.deliver",
         "tasks.scrape",
         "tasks.text_removal",
+        "tasks.moderate",
+        "tasks.notify",
         "tasks.uploads",
         "tasks.beat",
         "tasks.scratch",

@@ -42,6 +42,8 @@ from tasks.app import app
 
 log = structlog.get_logger()
 
+NEWS_SECONDS = 6 * 3600
+"""After this, nobody needs to be told any more."""
 PUBLISH_SECONDS = 1.0
 """How long a caller waits for the broker; what it could not take is sent by the sweeper."""
 
@@ -121,9 +123,13 @@ def _finish(session: Session, job: Job) -> Shape:
     return Chord((*segments, sound, credit), StepPlan("compose"))
 
 
-def _deliver(_: Session, __: Job) -> Shape:
+def _deliver(_: Session, job: Job) -> Shape:
+    """Where the brief has the master judged, nothing is derived from it before."""
     kinds = ("poster", "proxy", "srt", "vtt", "credits_txt", "credits_csv", "credits_json", "manifest")
-    return Chord(tuple(StepPlan("export", variant=kind, label=kind) for kind in kinds), StepPlan("close"))
+    judged = [StepPlan("moderate")] if job.params.get("moderation", "none") != "none" else []
+    needs = tuple(plan.key for plan in judged)
+    exports = [StepPlan("export", variant=kind, label=kind, needs=needs) for kind in kinds]
+    return Chord((*judged, *exports), StepPlan("close"))
 
 
 # -- the smaller jobs -----------------------------------------------------------------------------
@@ -198,9 +204,37 @@ def advance(job_id: UUID) -> None:
         if job.state in ENDED_JOB:
             return
         job.advanced_at = func.now()
+        before = news_of(job)
         _decide(session, job)
+        news = news_of(job)
+        if news is not None and news != before:
+            after_commit(session, lambda: _tell_everybody(job_id, news))
         job.progress = progress.measure(session, job)["progress"] or 0.0
         reach("advance.before_commit", str(job_id))
+
+
+def news_of(job: Job) -> str | None:
+    """What people who do not look would want to be told of a job now; None: nothing."""
+    if job.state in (JobState.SUCCEEDED, JobState.FAILED):
+        return job.state.value
+    return job.waits_for.value if job.waits_for in (WaitsFor.REVIEWER, WaitsFor.BUDGET) else None
+
+
+def tell(notifier: str, job_id: UUID, news: str, *, tries: int = 0, countdown: float | None = None) -> None:
+    """Have people told of a job by one notifier; nothing waits for it."""
+    arguments = {"notifier": notifier, "job": str(job_id), "news": news, "tries": tries}
+    message = app.signature("notify_people", kwargs=arguments, immutable=True)
+    delay = None if countdown is None else ceil(countdown)
+    _publish(
+        message.set(**_shown(job_id, notifier), countdown=delay, expires=NEWS_SECONDS, ignore_result=True)
+    )
+
+
+def _tell_everybody(job_id: UUID, news: str) -> None:
+    from tasks.wiring import notifiers
+
+    for notifier in notifiers():
+        tell(notifier, job_id, news)
 
 
 def wake(job_id: UUID) -> None:

@@ -4,39 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from core.errors import PipelineError, Retryable, Unconfirmed
 from core.failpoints import reach
 from core.hashing import digest
-from db.assets import Shot
 from db.session import reading, transaction
 from db.work import Job
-from providers.base import SpeechProvider
+from providers.base import Quote
 from services import purchases
 from services.renditions import StoredFile, keep_blob, still_there
+from tasks.routing import refuse_unknown_price
 from tasks.step import Run
 
 
-def buy_narration(
-    run: Run, shot: Shot, speaker: SpeechProvider, request: dict[str, Any], say: Callable[[], dict[str, Any]]
+def buy(
+    run: Run,
+    *,
+    purpose: str,
+    provider: str,
+    model: str,
+    request: dict[str, Any],
+    quote: Quote,
+    call: Callable[[], dict[str, Any]],
+    shot_id: UUID | None = None,
 ) -> dict[str, Any]:
-    """Have a narration spoken that costs money; raises Unconfirmed where only a person can go on.
+    """Make one call that costs money; raises Unconfirmed where only a person can go on.
 
-    What was spoken is written down with its price in one transaction: an attempt that dies after it finds it.
+    What came of it is written down with its price in one transaction: an attempt that dies after it finds it.
     """
-    order = {"provider": speaker.slug, "model": speaker.model, "request": request}
+    refuse_unknown_price(provider, quote, run.params)
+    order = {"provider": provider, "model": model, "request": request}
     with reading() as session:
         made = purchases.bought(session, run.held.step_id, digest(order))
         if made is not None and still_there(session, made):
             return made
-    quote = speaker.quote(len(request["narration"]))
     with transaction() as session:
         purchase = purchases.begin(
             session,
             session.get_one(Job, run.job.id),
             step_id=run.held.step_id,
-            shot_id=shot.id,
-            purpose="narration",
+            shot_id=shot_id,
+            purpose=purpose,
             quote=quote.amount,
             currency=quote.currency,
             **order,
@@ -46,7 +55,7 @@ def buy_narration(
             raise error
     try:
         reach("purchase.before_call", str(run.job.id))
-        made = say()
+        made = call()
     except PipelineError as error:
         settle = purchases.refused
         if isinstance(error, Unconfirmed):
@@ -58,6 +67,7 @@ def buy_narration(
         raise
     reach("purchase.after_call", str(run.job.id))
     with transaction() as session:
-        keep_blob(session, StoredFile.from_json(made["stored"]))
+        if made.get("stored"):
+            keep_blob(session, StoredFile.from_json(made["stored"]))
         purchases.done(session, purchase, cost=quote.amount, made=made)
     return made

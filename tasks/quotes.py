@@ -15,10 +15,10 @@ from providers.base import Quote, ScriptRequest, VideoRequest
 from services.caps import Cap, Payer, caps_in_force, refusing
 from services.films import find_project
 from services.money import money_mode
-from services.timeline import frames_for
+from services.timeline import frames_for, picture_times
 from tasks.limits import circuit_open
 from tasks.routing import check_providers, choose, look_at, routing_json
-from tasks.wiring import check_names, open_speech, open_writer
+from tasks.wiring import check_names, open_moderator, open_speech, open_writer
 
 WORDS_PER_SECOND = 2.4
 
@@ -113,6 +113,7 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
     script = _script(params)
     speech = open_speech(params["narrator"])
     width, height = frame_size(params["format"], params["size"])
+    frames = 0
     for number, (_, shot) in enumerate(script.shots, start=1):
         spoken = len(shot.narration.split()) / WORDS_PER_SECOND
         ask = VideoRequest(
@@ -126,7 +127,11 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
         )
         if shot.narration:
             lines.append(_line("narrate", f"shot {number}", speech.slug, speech.quote(len(shot.narration))))
+        frames += ask.frames
         lines.append(_take_line(f"shot {number}", params, ask, shot))
+    if params["moderation"] != "none":
+        moderator, pictures = open_moderator(params["moderation"]), len(picture_times(frames / params["fps"]))
+        lines.append(_line("moderate", "film", moderator.slug, moderator.quote(pictures)))
     return lines
 
 

@@ -22,7 +22,7 @@ from scrapers.words import word_score
 from services import inputs
 from services.films import BORROWED, film_shots, forget_borrowed, found_candidates
 from services.timeline import frames_for
-from tasks.purchases import buy_narration
+from tasks.purchases import buy
 from tasks.step import Run, step
 from tasks.wiring import enabled_sources, open_source, open_speech
 
@@ -51,7 +51,10 @@ def narrate(run: Run) -> None:
         made = _SILENCE
     elif made is None and speaker is not None:
         say = partial(_speak, run, film, shot.narration, speaker)
-        made = say() if speaker.local else buy_narration(run, shot, speaker, asked, say)
+        made = say() if speaker.local else buy(
+            run, purpose="narration", provider=speaker.slug, model=speaker.model, request=asked,
+            quote=speaker.quote(len(shot.narration)), call=say, shot_id=shot.id,
+        )  # fmt: skip
     assert made is not None
     frames = frames_for(made["duration"], shot.asked_duration, film.fps)
     with run.saving() as session:

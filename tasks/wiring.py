@@ -16,6 +16,8 @@ from core.settings import Settings, get_settings
 from media.ffmpeg import ffmpeg_path
 from providers.base import (
     Context,
+    Moderator,
+    Notifier,
     RemoteProvider,
     ScriptWriter,
     SpeechProvider,
@@ -116,6 +118,20 @@ def open_remote(slug: str, *, model: str | None = None, endpoint: str | None = N
     return cast("RemoteProvider[Any]", _open(slug, None, model=model, endpoint=endpoint))
 
 
+def open_moderator(slug: str) -> Moderator:
+    return cast(Moderator, _open(slug, "moderation"))
+
+
+def open_notifier(slug: str) -> Notifier:
+    return cast(Notifier, _open(slug, "notification"))
+
+
+def notifiers() -> list[str]:
+    """Who tells people, here: every notifier with a key and a recipient."""
+    settings = get_settings()
+    return [slug for slug, one in PROVIDERS.all("notification").items() if one.enabled(settings) is None]
+
+
 def open_remover(slug: str) -> TextRemover:
     return cast(TextRemover, _open(slug, "text_removal"))
 
@@ -149,6 +165,7 @@ def enabled_sources(kind: str) -> list[str]:
 def check_names(params: dict[str, Any]) -> None:
     """Refuse a film brief that names a provider, writer, narrator or source nobody has heard of."""
     checks = [("params.narrator", [params["narrator"]], PROVIDERS.slugs("speech"))]
+    checks.append(("params.moderation", [params["moderation"]], PROVIDERS.slugs("moderation")))
     checks.append(("params.writer", [params["writer"]], ("auto", *PROVIDERS.slugs("script"))))
     checks.append(("params.sources", params["sources"] or [], SOURCES.slugs()))
     if params["music"]["from"] not in {"none", "asset"}:

@@ -67,9 +67,9 @@ class Vendors:
     @property
     def environment(self) -> dict[str, str]:
         """Settings that lead a stack here."""
-        kinds = ("video", "text_removal", "speech")
+        kinds = ("video", "text_removal", "speech", "moderation")
         remote = {slug for kind in kinds for slug in PROVIDERS.slugs(kind)} & set(DIALECTS.slugs())
-        said = {"API_KEY": "sk-simulated", "API_SECRET": "simulated"}
+        said = {"API_KEY": "sk-simulated", "API_SECRET": "simulated", "REGION": "us-east-1"}
         return {
             f"{slug.upper()}_{name}": value
             for slug in remote

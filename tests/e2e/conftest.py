@@ -14,10 +14,11 @@ import psutil
 import pytest
 import redis
 import requests
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.orm import Session
 
 from core.storage import blob_key
+from db.money import AccountKind, LedgerAccount, LedgerEntry, LedgerTransfer
 from db.work import ENDED_JOB, Job, Step, StepState
 from services.accounts import create_key, create_workspace
 from tests.stack import Stack
@@ -100,6 +101,20 @@ class Studio:
     def job(self, job_id: UUID) -> Job:
         with self.rows() as session:
             return session.get_one(Job, job_id)
+
+    def captured(self, job_id: UUID, currency: str = "USD") -> int:
+        """What the ledger says went to vendors for a job."""
+        with self.rows() as session:
+            return session.scalar(
+                select(func.coalesce(func.sum(LedgerEntry.amount), 0))
+                .join(LedgerAccount, LedgerAccount.id == LedgerEntry.account_id)
+                .join(LedgerTransfer, LedgerTransfer.id == LedgerEntry.transfer_id)
+                .where(
+                    LedgerTransfer.job_id == job_id,
+                    LedgerAccount.kind == AccountKind.SPENT,
+                    LedgerAccount.currency == currency,
+                )
+            )
 
     def steps(self, job_id: UUID, kind: str | None = None) -> list[Step]:
         with self.rows() as session:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from db.money import AccountKind, LedgerAccount, LedgerEntry, LedgerTransfer
 from db.submissions import Submission
 from tests.e2e.conftest import Studio
 
@@ -32,13 +31,7 @@ class Order:
         return self.vendors.bought(self.word)
 
     def captured(self) -> int:
-        with self.studio.rows() as session:
-            return session.scalar(
-                select(func.coalesce(func.sum(LedgerEntry.amount), 0))
-                .join(LedgerAccount, LedgerAccount.id == LedgerEntry.account_id)
-                .join(LedgerTransfer, LedgerTransfer.id == LedgerEntry.transfer_id)
-                .where(LedgerTransfer.job_id == self.job_id, LedgerAccount.kind == AccountKind.SPENT)
-            )
+        return self.studio.captured(self.job_id)
 
     def submissions(self) -> list[Submission]:
         with self.studio.rows() as session:

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import func, select, update
 
 from db.assets import Shot, Take, TakeOrigin
-from db.money import AccountKind, LedgerAccount, LedgerEntry, LedgerTransfer
 from db.submissions import Submission, SubmissionState
 from services.films import film_shots
 from tests.e2e.conftest import Studio
@@ -42,13 +41,7 @@ class Order:
 
     def captured(self) -> int:
         """What the ledger says went to vendors for this job."""
-        with self.studio.rows() as session:
-            return session.scalar(
-                select(func.coalesce(func.sum(LedgerEntry.amount), 0))
-                .join(LedgerAccount, LedgerAccount.id == LedgerEntry.account_id)
-                .join(LedgerTransfer, LedgerTransfer.id == LedgerEntry.transfer_id)
-                .where(LedgerTransfer.job_id == self.job_id, LedgerAccount.kind == AccountKind.SPENT)
-            )
+        return self.studio.captured(self.job_id)
 
     def submissions(self) -> list[Submission]:
         with self.studio.rows() as session:
