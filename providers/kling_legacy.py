@@ -12,7 +12,8 @@ Call: POST /v1/videos/text2video or image2video, the model in the body, then GET
 id; `external_task_id` is ours and stands in for the id. How an unknown one is answered is not documented:
 404, 1201 and 1203 are read as "none". A token does not say which address has its task: both are asked.
 Pictures: the first frame, as base64; jpeg or png of 10 MB, 300 pixels a side, 1:2.5 to 2.5:1.
-Callbacks, limits and errors: as `kling`. Billing: `final_unit_deduction`, units of 0.14 USD.
+Limits: as `kling`; so are callbacks and errors.
+Billing: `final_unit_deduction`, units of 0.14 USD.
 Quirks: `duration` is text; it says `succeed`, not `succeeded`; `std` is 720p and `pro` 1080p.
 """
 

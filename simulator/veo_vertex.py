@@ -29,6 +29,7 @@ _MODELS = "/<version>/projects/<project>/locations/<place>/publishers/google/mod
 
 class VeoVertex(Veo):
     slug: ClassVar[str] = "veo_vertex"
+    settings: ClassVar[dict[str, str]] = {"API_KEY": "any", "PROJECT": "simulated", "URL": "{here}"}
 
     def routes(self, doors: Blueprint) -> None:
         doors.post(f"{_MODELS}:predictLongRunning")(self.begin)
