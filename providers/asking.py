@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from core.answers import Answer as HttpAnswer
@@ -16,8 +16,8 @@ from core.answers import retry_after
 from core.errors import Misconfigured, Permanent, PipelineError, Rejected, Retryable, Unconfirmed
 from core.http import HttpClient
 from core.redact import redact
-from providers.base import Quote, VideoRequest
-from providers.models import Model
+from providers.base import Context, Quote, Vendor, VideoRequest
+from providers.models import Model, Models
 
 STATUSES = tuple(range(400, 600))
 """For `expect`: adapters read refusals themselves, since vendors say more than a status."""
@@ -89,6 +89,20 @@ def quote_take(model: Model, request: VideoRequest, today: date, *, seconds: int
     frame = (request.width, request.height)
     key = model.resolution_for(*frame) if model.resolutions else model.size_for(*frame) if model.sizes else ""
     return model.quote(seconds or model.seconds_for(request.frames / request.fps), key, today=today)
+
+
+class TakeVendor(Vendor):
+    """A vendor of takes, whose models stand in `table`."""
+
+    kind: ClassVar[Literal["video"]] = "video"
+    table: ClassVar[Models]
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.model = context.model or self._own.model or self.table.default
+
+    def quote(self, request: VideoRequest) -> Quote:
+        return quote_take(self.table.get(self.model, self._today), request, self._today)
 
 
 def input_for(model: Model, request: VideoRequest, shown: str | None) -> dict[str, Any]:

@@ -13,8 +13,7 @@ ours.
 Result: a file of the Files API, for 48 hours (for this address UNVERIFIED), or the film itself inside the
 answer, whatever was asked for; such a film is asked for again rather than kept with the submission.
 Callbacks: `webhook_config.uris` in the request, signed with a published key; or registered for the project
-and signed with GEMINI_OMNI_WEBHOOK_SECRET. Both only say what to ask about. What audience a published key
-signs for is not told, so it is not checked (`gemini_events`).
+and signed with GEMINI_OMNI_WEBHOOK_SECRET. Both only say what to ask about (`gemini_events`).
 Limits: films of 3 to 10 s (1.2: 15 s), always with sound. No limit of prompts is told; 8000 characters is
 ours.
 Billing: by tokens of film, listed per second; an answer counts tokens and names no cost, so the list price
@@ -30,13 +29,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from core.answers import Answer as HttpAnswer
-from core.errors import Retryable, Unconfirmed
+from core.errors import Permanent, Retryable, Unconfirmed
 from core.redact import redact
-from providers.asking import STATUSES, mime_of, quote_take, words_for
+from providers.asking import STATUSES, TakeVendor, mime_of, words_for
 from providers.base import (
     Answer,
     AnswerState,
@@ -44,9 +43,7 @@ from providers.base import (
     Context,
     Handle,
     Limits,
-    Quote,
     Submitted,
-    Vendor,
     VideoRequest,
 )
 from providers.gemini_events import parse_event
@@ -56,7 +53,7 @@ from providers.models import Models, load
 _STATES = {
     "queued": AnswerState.RUNNING,
     "in_progress": AnswerState.RUNNING,
-    "completed": AnswerState.SUCCEEDED,  # if there is a film in it
+    "completed": AnswerState.SUCCEEDED,  # if there is a film in it, or one was charged
     "failed": AnswerState.FAILED,
     "incomplete": AnswerState.FAILED,
     "budget_exceeded": AnswerState.FAILED,
@@ -66,9 +63,8 @@ _STATES = {
 _BLOCKING_SECONDS = 900.0
 
 
-class GeminiOmni(Vendor):
+class GeminiOmni(TakeVendor):
     slug: ClassVar[str] = "gemini_omni"
-    kind: ClassVar[Literal["video"]] = "video"
     table: ClassVar[Models] = load("gemini_omni")
     models: ClassVar[tuple[str, ...]] = table.ids
     limits: ClassVar[Limits] = Limits(poll_seconds=5.0)
@@ -76,12 +72,8 @@ class GeminiOmni(Vendor):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.model = context.model or self._own.model or self.table.default
         key = self._own.api_key
         self._headers = {"x-goog-api-key": key.get_secret_value()} if key else {}
-
-    def quote(self, request: VideoRequest) -> Quote:
-        return quote_take(self.table.get(self.model, self._today), request, self._today)
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:  # noqa: ARG002 (it keeps no tokens)
         body = self._body(request)
@@ -109,7 +101,10 @@ class GeminiOmni(Vendor):
             fresh = object_from(self.slug, self._interaction(answer.vendor_id))
             save(_film(fresh).get("data"), out)
         else:
-            raise Retryable(f"{self.slug} says it is made and names no file.", code="no_result")
+            raise Permanent(
+                f"{answer.vendor_id} was charged and has no film that we can see: look for it at the vendor.",
+                code="no_result",
+            )
 
     def cancel(self, handle: Handle) -> bool:
         """Ask to stop; what was made until then may be charged, and the next poll tells whether it did."""
@@ -121,7 +116,9 @@ class GeminiOmni(Vendor):
         return False
 
     def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:
-        return parse_event(self._http, self.endpoint, self._own.webhook_secret, headers, body, now)
+        return parse_event(
+            self._http, self.endpoint, self._own.webhook_secret, self._callback_url, headers, body, now
+        )
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -168,15 +165,13 @@ def read(vendor_id: str, interaction: dict[str, Any]) -> Answer:
     """What an interaction says."""
     raw, status = without_bytes(interaction), str(interaction.get("status"))
     state = _STATES.get(status, AnswerState.RUNNING)
-    if state is AnswerState.RUNNING or (state is AnswerState.SUCCEEDED and _film(interaction)):
+    # Tokens of film without a film were charged, so it succeeded as far as money goes; `fetch` says the rest.
+    made = bool(_film(interaction)) or _film_tokens(interaction)
+    if state is AnswerState.RUNNING or (state is AnswerState.SUCCEEDED and made):
         return Answer(vendor_id, state, raw=raw)
     said = " ".join(_words(interaction))
     code = "cancelled" if status == "cancelled" else "vendor_failed"
-    if status == "completed" and _film_tokens(interaction):
-        said = (
-            "It was charged and has no film that we can see: look at it at the vendor's, do not buy it again."
-        )
-    elif status == "completed" or by_policy(said):
+    if status == "completed" or by_policy(said):
         code = "moderated"
     error = redact(said)[:500] or f"It ended as {status}, without a film and without a reason."
     return Answer(vendor_id, AnswerState.FAILED, error=error, raw=raw, code=code)

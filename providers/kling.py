@@ -8,7 +8,7 @@ is ours, unique per account, and finds a task whose answer was lost (GET /tasks?
 repeated one is answered with is not documented: it is read as "look it up".
 Pictures: the first frame, as base64 (that this API takes what the older one takes is not documented).
 Callbacks: at every change of status; signed by Standard Webhooks only where a secret was made in the vendor's
-console. Without KLING_WEBHOOK_SECRET one is no more than a reason to poll.
+console. Without KLING_WEBHOOK_SECRET none are asked for and none are taken: anybody could send them.
 Limits: tasks in work at once, per model and resource pack (429 1303); no cancelling; no limit of ids in one
 poll is told, 100 keep the address short. Results are kept for 30 days.
 Billing: per second of film, when a task succeeds; one unit is 0.14 USD. Prices stand in `kling.toml`.
@@ -19,12 +19,11 @@ unless switched off; Turbo knows no `audio`; the field sent as `external_task_id
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from core.answers import Answer as HttpAnswer
 from core.answers import retry_after
@@ -38,17 +37,15 @@ from core.errors import (
     Unconfirmed,
 )
 from core.redact import redact
-from providers.asking import STATUSES, download, mime_of, object_in, quote_take, size_of, words_for
+from providers.asking import STATUSES, TakeVendor, download, mime_of, object_in, size_of, words_for
 from providers.base import (
     Answer,
     AnswerState,
     Callback,
-    Context,
     Handle,
     Limits,
     Quote,
     Submitted,
-    Vendor,
     VideoRequest,
 )
 from providers.models import Model, Models, load
@@ -71,9 +68,8 @@ _SHORTEST_SIDE = 300
 _WIDEST = 2.5
 
 
-class Kling(Vendor):
+class Kling(TakeVendor):
     slug: ClassVar[str] = "kling"
-    kind: ClassVar[Literal["video"]] = "video"
     table: ClassVar[Models] = load("kling")
     models: ClassVar[tuple[str, ...]] = table.ids
     batch: ClassVar[int] = 100
@@ -81,13 +77,8 @@ class Kling(Vendor):
     limits: ClassVar[Limits] = Limits(poll_seconds=2.0)
     home: ClassVar[str] = "https://api-singapore.klingai.com"
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self.model = context.model or self._own.model or self.table.default
-
     def quote(self, request: VideoRequest) -> Quote:
-        model = self.table.get(self.model, self._today)
-        quote = quote_take(model, request, self._today)
+        quote = super().quote(request)
         if request.image is not None:
             _check_picture(request.image)
         return quote
@@ -123,9 +114,8 @@ class Kling(Vendor):
     def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:
         secret = self._own.webhook_secret
         if secret is None:
-            event_id = hashlib.sha256(body).hexdigest()
-        else:
-            event_id = verify_standard(secret.get_secret_value(), headers, body, now)
+            raise Rejected(f"{self.slug} is polled: no webhook secret is set.", code="unsigned")
+        event_id = verify_standard(secret.get_secret_value(), headers, body, now)
         try:
             answer = read(json.loads(body))
         except ValueError:
@@ -133,7 +123,7 @@ class Kling(Vendor):
         if answer is None:
             raise Rejected("This callback names no task.", code="bad_callback")
         # The vendor's example of a signed callback says "succeeded" and names no file.
-        if secret is None or (answer.state is AnswerState.SUCCEEDED and not _outputs(answer.raw)):
+        if answer.state is AnswerState.SUCCEEDED and not _outputs(answer.raw):
             return Callback(event_id, ask=(answer.vendor_id,))
         return Callback(event_id, answers=(answer,))
 
@@ -165,7 +155,8 @@ class Kling(Vendor):
         return f"/image-to-video/{model.id}", {"contents": contents, **body}
 
     def _callback(self) -> dict[str, str]:
-        return {"callback_url": self._callback_url} if self._callback_url else {}
+        told = self._callback_url if self._own.webhook_secret else None
+        return {"callback_url": told} if told else {}
 
     def _tasks(self, kind: str, ids: Sequence[str]) -> list[Answer]:
         answer = self._http.get(

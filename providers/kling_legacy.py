@@ -10,7 +10,8 @@ Auth: with KLING_LEGACY_API_SECRET a JWT (HS256, half an hour) made of the acces
 that secret, fresh for every call; without it KLING_LEGACY_API_KEY is an API key.
 Call: POST /v1/videos/text2video or image2video, the model in the body, then GET of the same address with the
 id; `external_task_id` is ours and stands in for the id. How an unknown one is answered is not documented:
-404, 1201 and 1203 are read as "none". A token does not say which address has its task: both are asked.
+404 and 1203 are read as "none", anything else as no answer. A token does not say which address has its task:
+both are asked.
 Pictures: the first frame, as base64; jpeg or png of 10 MB, 300 pixels a side, 1:2.5 to 2.5:1.
 Limits: as `kling`; so are callbacks and errors.
 Billing: `final_unit_deduction`, units of 0.14 USD.
@@ -26,7 +27,7 @@ from urllib.parse import quote
 
 import jwt
 
-from core.errors import Misconfigured, Rejected
+from core.errors import Misconfigured, PipelineError, Rejected
 from providers.asking import STATUSES, words_for
 from providers.base import Answer, Handle, Submitted, VideoRequest
 from providers.kling import Kling, as_base64, read, unlisted
@@ -34,7 +35,7 @@ from providers.models import Model, Models, load
 
 _KINDS = ("text2video", "image2video")
 _MODES = {"720p": "std", "1080p": "pro"}
-_UNKNOWN = ("http_404", "kling_1201", "kling_1203")
+_UNKNOWN = ("http_404", "kling_1203")
 _TOKEN_SECONDS = 1800
 
 
@@ -58,7 +59,8 @@ class KlingLegacy(Kling):
         return self._task(client_token, None)
 
     def _task(self, number: str, kind: str | None) -> Answer | None:
-        """Ask for one task by the vendor's id or by ours; None = the vendor has none."""
+        """Ask for one task by the vendor's id or by ours; None = the vendor says that it has none."""
+        unclear: PipelineError | None = None
         for address in _KINDS if kind is None else (kind,):
             answer = self._http.get(
                 f"{self.endpoint}/v1/videos/{address}/{quote(number, safe='')}",
@@ -69,10 +71,12 @@ class KlingLegacy(Kling):
                 found = read(self._data(answer, write=False))
             except (Misconfigured, Rejected) as error:
                 if error.code not in _UNKNOWN:
-                    raise
+                    unclear = error
             else:
                 if found is not None:
                     return found
+        if unclear is not None:
+            raise unclear
         return None
 
     def _headers(self) -> dict[str, str]:

@@ -21,23 +21,21 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from core.answers import Answer as HttpAnswer
 from core.errors import Rejected, Retryable, Unconfirmed
 from core.redact import redact
 from core.settings import VendorSettings
-from providers.asking import STATUSES, mime_of, quote_take, words_for
+from providers.asking import STATUSES, TakeVendor, mime_of, quote_take, words_for
 from providers.base import (
     Answer,
     AnswerState,
     Callback,
-    Context,
     Handle,
     Limits,
     Quote,
     Submitted,
-    Vendor,
     VideoRequest,
 )
 from providers.gemini_events import parse_event
@@ -48,17 +46,20 @@ _PICTURES = ("image/jpeg", "image/png")
 _LARGE_SECONDS = 8
 
 
-class Veo(Vendor):
+class Veo(TakeVendor):
     slug: ClassVar[str] = "veo"
-    kind: ClassVar[Literal["video"]] = "video"
     table: ClassVar[Models] = load("veo")
     models: ClassVar[tuple[str, ...]] = table.ids
     limits: ClassVar[Limits] = Limits(poll_seconds=10.0)
     home: ClassVar[str] = "https://generativelanguage.googleapis.com"
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self.model = context.model or self._own.model or self.table.default
+    @classmethod
+    def usable(cls, own: VendorSettings) -> str | None:
+        if not cls.relayed(own):
+            return (
+                "The vendor ended Veo in this API on 2026-10-22. Use gemini_omni, or set VEO_URL to a relay."
+            )
+        return super().usable(own)
 
     @classmethod
     def relayed(cls, own: VendorSettings) -> bool:
@@ -109,7 +110,9 @@ class Veo(Vendor):
             raise Retryable(f"{self.slug} says it is made and names no file.", code="no_result")
 
     def parse_callback(self, headers: Mapping[str, str], body: bytes, now: float) -> Callback:
-        news = parse_event(self._http, self.endpoint, self._own.webhook_secret, headers, body, now)
+        news = parse_event(
+            self._http, self.endpoint, self._own.webhook_secret, self._callback_url, headers, body, now
+        )
         return Callback(news.event_id, ask=tuple(name.rpartition("/")[2] for name in news.ask))
 
     # -- how this API is asked -----------------------------------------------------------------------

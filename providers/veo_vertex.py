@@ -4,8 +4,9 @@ Vendor: https://docs.cloud.google.com (Veo's model pages, responsible AI) and go
 2026-11. The models' retirement is "2026-11-17 or later": they are asked until the vendor answers 404.
 Host: {VEO_VERTEX_REGION}-aiplatform.googleapis.com (us-central1 unless set), or the host itself for
 `global`.
-Auth: `Authorization: Bearer`; VEO_VERTEX_API_KEY is an OAuth token of an account that may use Vertex in
-VEO_VERTEX_PROJECT. Such tokens live for an hour: whoever runs this renews it, or has a relay do so.
+Auth: `Authorization: Bearer`, with an OAuth token of an account that may use Vertex in VEO_VERTEX_PROJECT:
+either made for the service account whose JSON key file VEO_VERTEX_API_SECRET holds, or VEO_VERTEX_API_KEY
+itself, which lives for an hour and has to be renewed by whoever put it there.
 Call: POST …/models/{model}:predictLongRunning, then POST …:fetchPredictOperation, which only reads.
 Result: inside the answer, as base64; it is not kept with the submission but asked for again. Films of 4k
 would be longer than an answer may be here, and are not offered; a bucket (`storageUri`) is not used.
@@ -15,14 +16,18 @@ Billing: per second, with sound. The card is the Gemini API's: that Vertex's is 
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 from core.answers import Answer as HttpAnswer
 from core.settings import VendorSettings
 from providers.asking import STATUSES
-from providers.base import Callback, Context, Handle, Limits, Vendor, VideoRequest
+from providers.base import Context, Handle, Limits, Vendor, VideoRequest
+from providers.google_tokens import ServiceTokens
 from providers.models import Model, Models, load
 from providers.veo import Veo, asked
+
+_TOKENS = ServiceTokens()
 
 
 class VeoVertex(Veo):
@@ -30,6 +35,7 @@ class VeoVertex(Veo):
     table: ClassVar[Models] = load("veo_vertex")
     models: ClassVar[tuple[str, ...]] = table.ids
     limits: ClassVar[Limits] = Limits(per_minute=50, poll_seconds=10.0)
+    parse_callback = Vendor.parse_callback
     home: ClassVar[str] = "https://us-central1-aiplatform.googleapis.com"
 
     def __init__(self, context: Context) -> None:
@@ -41,7 +47,9 @@ class VeoVertex(Veo):
 
     @classmethod
     def usable(cls, own: VendorSettings) -> str | None:
-        return super().usable(own) or (None if own.project else "Set VEO_VERTEX_PROJECT.")
+        if own.api_secret is None and (reason := super(Veo, cls).usable(own)):
+            return reason
+        return None if own.project else "Set VEO_VERTEX_PROJECT."
 
     @classmethod
     def relayed(cls, own: VendorSettings) -> bool:  # noqa: ARG003
@@ -54,7 +62,11 @@ class VeoVertex(Veo):
         return f"projects/{self._own.project}/locations/{self._region}/publishers/google"
 
     def _headers(self) -> dict[str, str]:
-        key = self._own.api_key
+        key, account = self._own.api_key, self._own.api_secret
+        if account is not None:
+            setting = "VEO_VERTEX_API_SECRET"
+            token = _TOKENS.get(self._http, setting, account.get_secret_value(), time.time())
+            return {"Authorization": f"Bearer {token}"}
         return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
     def _name(self, handle: Handle) -> str:
@@ -74,9 +86,6 @@ class VeoVertex(Veo):
     def _body(self, model: Model, request: VideoRequest) -> dict[str, Any]:
         body = asked(model, request)
         return {**body, "parameters": {**body["parameters"], "generateAudio": True}}
-
-    def parse_callback(self, headers: Any, body: bytes, now: float) -> Callback:
-        return Vendor.parse_callback(self, headers, body, now)
 
 
 ADAPTER = VeoVertex

@@ -139,7 +139,7 @@ def test_one_bad_take_falls_back_and_loses_no_other(order, studio):
     job = film.done()
     assert film.origins() == ["generated", "rendered", "rendered", "rendered", "generated"]
     assert film.captured() == film.charged() == 2 * 3 * 84_000
-    assert [w["code"] for w in job.warnings if w.get("provider") == "kling"].count("vendor_failed") == 1
+    assert [w["code"] for w in job.warnings if w.get("provider") == "kling"].count("moderated") == 2
     assert studio.get(f"/jobs/{film.job_id}")["cost"]["held"] == 0
 
 

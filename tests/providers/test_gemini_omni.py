@@ -67,13 +67,8 @@ def interaction(status, *parts, **more):
         (interaction("completed", {**FILM, "uri": None, "data": "AAAA"}), AnswerState.SUCCEEDED, "", ""),
         (interaction("completed", WORDS), AnswerState.FAILED, "moderated", "I can't help"),
         (interaction("completed"), AnswerState.FAILED, "moderated", "without a film"),
-        (interaction("completed", WORDS, usage=TOKENS), AnswerState.FAILED, "vendor_failed", "charged"),
-        (
-            interaction("completed", {"type": "video"}, usage=TOKENS),
-            AnswerState.FAILED,
-            "vendor_failed",
-            "charged",
-        ),
+        (interaction("completed", WORDS, usage=TOKENS), AnswerState.SUCCEEDED, "", ""),
+        (interaction("completed", {"type": "video"}, usage=TOKENS), AnswerState.SUCCEEDED, "", ""),
         (interaction("completed", usage="?", steps=7), AnswerState.FAILED, "moderated", "without a film"),
         (
             interaction("failed", errors=[{"code": "internal", "message": "it broke"}]),
@@ -228,12 +223,20 @@ def test_a_question_answered_with_400_about_credentials_is_asked_again(vendor):
 
 
 @pytest.mark.parametrize(
-    "part", [{"type": "video"}, {"type": "video", "data": "no base64!"}, {"type": "text"}]
+    ("part", "error"),
+    [
+        ({"type": "video"}, Permanent),
+        ({"type": "text"}, Permanent),
+        ({"type": "video", "data": "?!"}, Retryable),
+    ],
 )
-def test_an_answer_without_a_film_that_can_be_read_leaves_no_file(tmp_path, part):
-    said = interaction("completed", part)
-    with Loopback(says(said)) as server, pytest.raises(Retryable):
-        at(server).fetch(Answer("v1_abc", AnswerState.SUCCEEDED, raw=said), tmp_path / "take.mp4")
+def test_what_was_charged_without_a_film_that_can_be_read_leaves_no_file(tmp_path, part, error):
+    said = interaction("completed", part, usage=TOKENS)
+    with Loopback(says(said)) as server:
+        [answer] = at(server).poll([Handle("v1_abc")])
+        assert answer.state is AnswerState.SUCCEEDED
+        with pytest.raises(error):
+            at(server).fetch(answer, tmp_path / "take.mp4")
     assert list(tmp_path.iterdir()) == []
 
 

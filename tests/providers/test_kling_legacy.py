@@ -90,7 +90,7 @@ def test_the_request_is_in_the_older_words(tmp_path):
         body=json.dumps({"code": 0, "data": {"task_id": "831", "task_status": "submitted"}}).encode()
     )
     with Loopback(lambda _: done) as server:
-        kling = open_at(server.url, callback_url="https://films.example/k")
+        kling = open_at(server.url, callback_url="https://films.example/k", webhook_secret=webhooks.SECRET)
         assert kling.submit(ASK, "token-1").receipt == {"kind": "text2video"}
         assert kling.submit(replace(ASK, image=image, width=1080, height=1920), "token-2").receipt == {
             "kind": "image2video"
@@ -141,6 +141,33 @@ def test_a_submit_that_was_lost_before_it_arrived_is_not_found(vendor):
         kling.submit(asking("fault-reset-before"), "token-1")
     assert kling.lookup("token-1") is None
     assert kling.poll([Handle("999")])[0].state is AnswerState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("spoken", "begun", "found"),
+    [
+        ((404, 1203), (404, 1203), None),
+        ((400, 1201), (200, 0), "831"),
+        ((404, 1203), (200, 0), "831"),
+        ((400, 1201), (404, 1203), Rejected),
+        ((404, 1203), (401, 1002), Misconfigured),
+        ((429, 1302), (404, 1203), Retryable),
+    ],
+)
+def test_only_a_vendor_that_says_so_has_no_such_task(spoken, begun, found):
+    def answer(ask):
+        status, code = spoken if "/text2video/" in ask.path else begun
+        task = {"task_id": "831", "task_status": "processing"} if status == 200 else None
+        return Reply(status, json.dumps({"code": code, "message": "", "data": task}).encode())
+
+    with Loopback(answer) as server:
+        kling = open_at(server.url)
+        if isinstance(found, type):
+            with pytest.raises(found):
+                kling.lookup("token-1")
+            return
+        answered = kling.lookup("token-1")
+    assert (answered.vendor_id if answered else None) == found
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,11 @@ def test_a_relay_may_still_have_them_at_a_price_that_nobody_knows():
     assert (quote.known, "relay" in quote.basis) == (False, True)
 
 
+def test_it_is_off_until_a_relay_is_named():
+    assert "gemini_omni" in Veo.usable(VendorSettings(api_key="k"))
+    assert Veo.usable(VendorSettings(api_key="k", url="https://relay.example")) is None
+
+
 def test_vertex_is_asked_until_it_says_no_and_lives_where_its_region_is():
     assert home(VeoVertex, date(2026, 11, 21), project="p").quote(ASK).known
     assert "VEO_VERTEX_PROJECT" in VeoVertex.usable(VendorSettings(api_key="k"))
