@@ -17,7 +17,7 @@ from services.films import find_project
 from services.money import money_mode
 from services.timeline import frames_for, picture_times
 from tasks.limits import circuit_open
-from tasks.routing import check_providers, choose, look_at, routing_json
+from tasks.routing import check_providers, choose, look_at, refuse_unknown_price, routing_json
 from tasks.wiring import check_names, open_moderator, open_speech, open_writer
 
 WORDS_PER_SECOND = 2.4
@@ -126,12 +126,13 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
             frames=frames_for(spoken or None, shot.duration, params["fps"]),
         )
         if shot.narration:
-            lines.append(_line("narrate", f"shot {number}", speech.slug, speech.quote(len(shot.narration))))
+            said = speech.quote(len(shot.narration))
+            lines.append(_bought_line("narrate", f"shot {number}", speech.slug, said, params))
         frames += ask.frames
         lines.append(_take_line(f"shot {number}", params, ask, shot))
     if params["moderation"] != "none":
         moderator, pictures = open_moderator(params["moderation"]), len(picture_times(frames / params["fps"]))
-        lines.append(_line("moderate", "film", moderator.slug, moderator.quote(pictures)))
+        lines.append(_bought_line("moderate", "film", moderator.slug, moderator.quote(pictures), params))
     return lines
 
 
@@ -157,6 +158,18 @@ def _take_line(subject: str, params: dict[str, Any], ask: VideoRequest, shot: Sh
         )
         return line | {"refusal": error.message, "routing": routing_json(policy, found)}
     return _line("submit_take", subject, route.provider.slug, route.quote) | {"routing": route.to_json()}
+
+
+def _bought_line(
+    step: str, subject: str, provider: str, quoted: Quote, params: dict[str, Any]
+) -> dict[str, Any]:
+    """One call that is paid when it is made, and not made when nobody knows its price."""
+    line = _line(step, subject, provider, quoted)
+    try:
+        refuse_unknown_price(provider, quoted, params)
+    except Rejected as error:
+        line["refusal"] = error.message
+    return line
 
 
 def _script(params: dict[str, Any]) -> Script:

@@ -258,6 +258,19 @@ def test_a_quote_counts_only_models_that_can_begin_with_a_shots_reference(client
     assert takes[0]["routing"]["considered"][0]["code"] == "no_reference"
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_quote_refuses_narrations_whose_price_nobody_knows_until_the_brief_accepts_it(
+    client, app, monkeypatch, accepted
+):
+    monkeypatch.setenv("ELEVENLABS_API_KEY", "sk-nobody-is-asked")
+    monkeypatch.setenv("ELEVENLABS_VOICE", "v-1")
+    brief = {"script": "# Up\n\nA star.", "narrator": "elevenlabs", "accept_unknown_prices": accepted}
+    answer = client.post("/api/v1/quotes", json={"kind": "film", "params": brief}).json
+    (narration,) = [line for line in answer["lines"] if line["step"] == "narrate"]
+    assert narration["known"] is False
+    assert (narration["refusal"] is None) is accepted
+
+
 def test_a_quote_refuses_an_unknown_price_until_the_brief_accepts_it(client, priced):
     brief = {"script": "# Up\n\nA star.", "providers": ["kling:kling-3.0-turbo"]}
     for accepted in (False, True):
