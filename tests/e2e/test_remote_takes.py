@@ -213,3 +213,21 @@ def test_a_job_shows_what_it_waits_for(order, studio):
     assert submission["vendor_id"] == film.bought()[0]["vendor_id"]
     assert submission["next_poll_at"] is not None
     assert studio.post(f"/jobs/{film.job_id}/cancel").status_code == 202
+
+
+def test_the_cheapest_that_can_begin_with_a_shots_picture_is_bought_and_says_why(order, studio, vendors):
+    film = order("", "", providers=["fal", "kling:kling-2.6"], routing="cheapest", sources=["samples"])
+    film.done()
+    assert film.origins() == ["generated"] * 2
+    assert {(s.provider, s.model) for s in film.submissions()} == {("kling", "kling-2.6")}
+    assert film.captured() == film.charged() == 2 * 5 * 42_000
+    for item in studio.get(f"/submissions?job_id={film.job_id}")["items"]:
+        assert item["routing"]["policy"] == "cheapest"
+        assert [one["code"] for one in item["routing"]["considered"]] == ["spare", "taken"]
+    word = f"reel{next(_numbers)}"
+    script = f"# Reel\n\n[prompt: {word}]\n[duration: 3]\n[reference: samples:rocket]\nUp."
+    again = studio.film(script, providers=["fal", "kling:kling-2.6"], routing="cheapest", captions="none")
+    studio.state_of(again, "succeeded")
+    assert len(vendors.bought(word)) == 1
+    (credit,) = studio.get(f"/jobs/{again}/manifest")["credits"]
+    assert credit["source"] == "samples"
