@@ -74,7 +74,9 @@ class Settings(BaseSettings):
         description="How people reach Flower; used in links. Unset: its own address, in production no links.",
     )
     public_url: str | None = Field(
-        None, description="How clients reach the API; used in links. Unset: `http://API_HOST:API_PORT`."
+        None,
+        description="How clients and vendors reach the API; used in links and, with https, for callbacks. "
+        "Unset: `http://API_HOST:API_PORT`.",
     )
     cors_origins: str = Field("", description="Comma list of origins that browsers may call from.")
     secret_key: SecretStr | None = Field(

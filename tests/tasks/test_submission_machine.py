@@ -380,6 +380,9 @@ class Model:
                 assert hold.state is HoldState.OPEN, row.state
                 parked = row.state is SubmissionState.UNCONFIRMED and row.error_code == "unconfirmed"
                 assert row.next_poll_at is not None or parked, "nobody will ever look at it"
+            elif hold.state is HoldState.CAPTURED:  # made and paid, and nobody fetched its file within a day
+                assert row.error_code == "never_answered"
+                assert here.world.find(vendor_id=row.vendor_id, state=AnswerState.SUCCEEDED)
             else:
                 assert hold.state is HoldState.RELEASED, row.state
             if row.state in AT_VENDOR:
@@ -424,11 +427,16 @@ class Model:
         }
         assert paid <= kept, "paid and lost"
         with reading() as session:
-            captured = sum(
-                h.captured
-                for h in session.scalars(select(Hold).where(Hold.workspace_id == self.house.workspace_id))
+            captured = session.scalars(
+                select(Submission.vendor_id)
+                .join(Hold, Hold.id == Submission.hold_id)
+                .where(Hold.workspace_id == self.house.workspace_id, Hold.captured == PRICE)
+            ).all()
+            total = sum(
+                hold.captured
+                for hold in session.scalars(select(Hold).where(Hold.workspace_id == self.house.workspace_id))
             )
-            assert captured == sum(task.charged for task in here.world.tasks if task.vendor_id in kept)
+        assert total == sum(task.charged for task in here.world.tasks if task.vendor_id in captured)
 
 
 def _play(seed):
