@@ -67,13 +67,13 @@ class Fal(PolledVendor):
     called: ClassVar[str] = "fal"
     thing: ClassVar[str] = "request"
     scheme: ClassVar[str] = "Key"
-    known: ClassVar[Models] = load("fal")
-    models: ClassVar[tuple[str, ...]] = known.ids
+    table: ClassVar[Models] = load("fal")
+    models: ClassVar[tuple[str, ...]] = table.ids
     limits: ClassVar[Limits] = Limits(poll_seconds=2.0)
     home: ClassVar[str] = "https://queue.fal.run"
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:  # noqa: ARG002 (fal keeps no tokens)
-        model = self.known.find(self.model)
+        model = self.table.find(self.model)
         shown = data_uri(request.image) if request.image else None
         told = self._send(
             f"{self.endpoint}/{model.wire['image_model'] if request.image else model.id}",

@@ -8,29 +8,22 @@ from typing import Any, ClassVar, Literal
 
 from core.answers import Answer as HttpAnswer
 from core.errors import PipelineError, Unconfirmed
-from providers.asking import STATUSES, object_in, quote_take
-from providers.base import Answer, AnswerState, Context, Handle, Quote, Vendor, VideoRequest
-from providers.models import Models
+from providers.asking import STATUSES, TakeVendor, object_in
+from providers.base import Answer, AnswerState, Context, Handle
 
 
-class PolledVendor(Vendor, ABC):
+class PolledVendor(TakeVendor, ABC):
     """Adapters say what they are called, which models they have, where to ask and what they are told."""
 
-    kind: ClassVar[Literal["video"]] = "video"
     called: ClassVar[str]
     thing: ClassVar[str]
     """The vendor's word for what we call a submission."""
-    known: ClassVar[Models]
     scheme: ClassVar[str] = "Bearer"
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.model = context.model or self._own.model or self.known.default
         key = self._own.api_key
         self._headers = {"Authorization": f"{self.scheme} {key.get_secret_value()}"} if key else {}
-
-    def quote(self, request: VideoRequest) -> Quote:
-        return quote_take(self.known.get(self.model, self._today), request, self._today)
 
     def poll(self, handles: Sequence[Handle]) -> list[Answer]:
         return [self._ask(handle) for handle in handles]

@@ -70,14 +70,14 @@ class Replicate(PolledVendor):
     slug: ClassVar[str] = "replicate"
     called: ClassVar[str] = "Replicate"
     thing: ClassVar[str] = "prediction"
-    known: ClassVar[Models] = load("replicate")
-    models: ClassVar[tuple[str, ...]] = known.ids
+    table: ClassVar[Models] = load("replicate")
+    models: ClassVar[tuple[str, ...]] = table.ids
     limits: ClassVar[Limits] = Limits(per_minute=3000, poll_seconds=2.0)
     home: ClassVar[str] = "https://api.replicate.com"
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:  # noqa: ARG002 (it keeps no tokens)
         shown = self._shown(request.image) if request.image else None
-        asked: dict[str, Any] = {"input": input_for(self.known.find(self.model), request, shown)}
+        asked: dict[str, Any] = {"input": input_for(self.table.find(self.model), request, shown)}
         if self._callback_url and self._own.webhook_secret:  # one that cannot be checked is not asked for
             asked |= {"webhook": self._callback_url, "webhook_events_filter": ["completed"]}
         told = self._send(f"{self.endpoint}/v1/models/{self.model}/predictions", json_body=asked)

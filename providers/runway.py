@@ -56,8 +56,8 @@ class Runway(PolledVendor):
     slug: ClassVar[str] = "runway"
     called: ClassVar[str] = "Runway"
     thing: ClassVar[str] = "task"
-    known: ClassVar[Models] = load("runway")
-    models: ClassVar[tuple[str, ...]] = known.ids
+    table: ClassVar[Models] = load("runway")
+    models: ClassVar[tuple[str, ...]] = table.ids
     limits: ClassVar[Limits] = Limits(poll_seconds=5.0)
     home: ClassVar[str] = "https://api.dev.runwayml.com"
 
@@ -66,7 +66,7 @@ class Runway(PolledVendor):
         self._headers["X-Runway-Version"] = _VERSION
 
     def quote(self, request: VideoRequest) -> Quote:
-        model = self.known.get(self.model, self._today)
+        model = self.table.get(self.model, self._today)
         quoted = super().quote(request)
         units = len(words_for(request).encode("utf-16-le")) // 2
         if model.limits.prompt and units > model.limits.prompt:
@@ -79,7 +79,7 @@ class Runway(PolledVendor):
 
     def submit(self, request: VideoRequest, client_token: str) -> Submitted:  # noqa: ARG002 (it keeps none)
         path = "image_to_video" if request.image else "text_to_video"
-        told = self._send(f"{self.endpoint}/v1/{path}", json_body=_body(self.known.find(self.model), request))
+        told = self._send(f"{self.endpoint}/v1/{path}", json_body=_body(self.table.find(self.model), request))
         return Submitted(str(told["id"]))
 
     def fetch(self, answer: Answer, out: Path) -> None:

@@ -62,8 +62,8 @@ class Sora(PolledVendor):
     slug: ClassVar[str] = "sora"
     called: ClassVar[str] = "The relay"
     thing: ClassVar[str] = "video"
-    known: ClassVar[Models] = load("sora")
-    models: ClassVar[tuple[str, ...]] = known.ids
+    table: ClassVar[Models] = load("sora")
+    models: ClassVar[tuple[str, ...]] = table.ids
     limits: ClassVar[Limits] = Limits(poll_seconds=10.0)
     home: ClassVar[str] = "https://api.openai.com"
 
@@ -74,7 +74,7 @@ class Sora(PolledVendor):
     @classmethod
     def usable(cls, own: VendorSettings) -> str | None:
         if not cls.relayed(own):
-            ended = cls.known.find(cls.known.default).retires_at
+            ended = cls.table.find(cls.table.default).retires_at
             return f"OpenAI shut Sora down on {ended}: set SORA_URL to a relay that speaks its API."
         return None if own.api_key else "Set SORA_API_KEY to the relay's key."
 
@@ -131,10 +131,10 @@ class Sora(PolledVendor):
     def _model(self) -> Model:
         """What is known of the model; raises Rejected at OpenAI, which has none left."""
         if _is_openai(self.endpoint):
-            return self.known.get(self.model, self._today)
-        if self.model in self.known.ids:
-            return self.known.find(self.model)
-        return dataclasses.replace(self.known.find(self.known.default), id=self.model, price=None)
+            return self.table.get(self.model, self._today)
+        if self.model in self.table.ids:
+            return self.table.find(self.model)
+        return dataclasses.replace(self.table.find(self.table.default), id=self.model, price=None)
 
     def _address(self, handle: Handle) -> str:
         return f"{self.endpoint}/v1/videos/{handle.vendor_id}"
