@@ -178,8 +178,7 @@ def test_a_job_that_ends_lets_go_of_what_it_never_sent_and_of_nothing_else(house
     submit(sent)
     for one in (unsent, sent):
         with transaction() as session:
-            steps.lock_job(session, one.job_id)
-            outcomes.withdraw_unsent(session, one.job_id)
+            outcomes.withdraw_unsent(session, steps.lock_job(session, one.job_id))
     assert see(unsent.id).state is SubmissionState.CANCELLED
     assert hold_of(unsent).state is HoldState.RELEASED
     assert see(sent.id).state is SubmissionState.SUBMITTED
@@ -189,7 +188,7 @@ def test_a_job_that_ends_lets_go_of_what_it_never_sent_and_of_nothing_else(house
 def test_what_was_withdrawn_is_asked_for_again_when_the_job_is_taken_up(bought):
     with transaction() as session:
         steps.lock_job(session, bought.job_id)
-        outcomes.withdraw_unsent(session, bought.job_id)
+        outcomes.withdraw_unsent(session, steps.lock_job(session, bought.job_id))
     follow(bought.job_id)
     assert see_step(bought.step_id).state is StepState.READY
     assert see_job(bought.job_id).warnings == []
