@@ -39,7 +39,7 @@ class VendorSettings(BaseSettings):
 
     @classmethod
     def of(cls, slug: str) -> VendorSettings:
-        return cls(_env_prefix=f"{slug.upper()}_", _env_file=ROOT / ".env")
+        return cls(_env_prefix=f"{slug.upper()}_", _env_file=Settings.model_config.get("env_file"))
 
 
 class Settings(BaseSettings):

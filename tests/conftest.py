@@ -24,7 +24,8 @@ from sqlalchemy.engine import make_url
 
 from app.commands.database import drop_database
 from core import embedded
-from core.settings import ROOT, Settings, get_settings
+from core.registry import PROVIDERS
+from core.settings import ROOT, Settings, VendorSettings, get_settings
 from tests.brokers import KINDS, Broker, RabbitBroker, RedisBroker, empty_rabbit, start_rabbit
 from tests.simulated import Vendors
 from tests.stack import Stack
@@ -34,7 +35,8 @@ LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 
 # Neither a developer's .env nor a developer's shell may reach a test.
 Settings.model_config["env_file"] = None
-for _name in Settings.model_fields:
+_vendors = (f"{slug}_{name}" for slug in PROVIDERS.slugs() for name in VendorSettings.model_fields)
+for _name in (*Settings.model_fields, *_vendors):
     os.environ.pop(_name.upper(), None)
 
 _numbers = itertools.count(1)

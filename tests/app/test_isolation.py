@@ -19,6 +19,7 @@ BODIES = {
     "/api/v1/shots/<uuid:shot_id>/takes": {"asset_id": "{asset_id}"},
     "/api/v1/approvals/<uuid:approval_id>/respond": {"verb": "approve"},
     "/api/v1/submissions/<uuid:submission_id>/resolve": {"outcome": "abandoned"},
+    "/api/v1/submissions/<uuid:submission_id>/refund": {"amount": 1},
 }
 
 
@@ -106,6 +107,8 @@ def call(house, rule, method, ids):
     for part in [p.split(">")[0] for p in rule.split("<")[1:]]:
         address = address.replace(f"<{part}>", str(ids[part.rpartition(":")[2]]))
     options = {"headers": {"If-Match": "*"}}
+    if rule.endswith("/refund"):
+        options["headers"]["Idempotency-Key"] = "credit-note"
     if rule.endswith("/diff"):
         address += "?from=1&to=1"
     if rule.endswith("/upload-script"):
@@ -113,7 +116,7 @@ def call(house, rule, method, ids):
     elif rule.endswith("/content"):
         options["data"] = b"bytes"
     elif method in {"POST", "PUT", "PATCH"} and rule in BODIES:
-        options["json"] = {k: v.format(**ids) for k, v in BODIES[rule].items()}
+        options["json"] = {k: v.format(**ids) if isinstance(v, str) else v for k, v in BODIES[rule].items()}
     elif method == "PATCH":
         options["json"] = {"name": "Renamed"}
     return house.client.open(address, method=method, **options)

@@ -413,6 +413,8 @@ def ground() -> Iterator[Ground]:
     before = {name: os.environ.pop(name) for name in ours if name in os.environ}
     try:
         made.open()
+        before |= {name: os.environ[name] for name in made.environment if name in os.environ}
+        ours |= made.environment.keys()
         os.environ.update(made.environment)
         session.reset()
         get_settings.cache_clear()

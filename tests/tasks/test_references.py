@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from sqlalchemy import select
 
@@ -77,6 +79,7 @@ def test_a_take_begins_with_a_picture_that_is_kept_credited_and_part_of_what_is_
     assert row.request["reference"] == picture.blob_sha256
     with ask_for_take(row.request) as asked:
         assert asked.image.stat().st_size > 1000
+    caplog.set_level(logging.DEBUG, logger="urllib3")  # where another test has configured it to be quiet
     call("send_submission", str(row.id))
     assert submission_of(job_id).state is SubmissionState.SUBMITTED
     assert "/image-to-video/kling-3.0" in caplog.text
