@@ -89,7 +89,7 @@ def _lighten(
     frames: int,
     should_stop: Callable[[], bool] | None,
 ) -> None:
-    """Encode a segment small; a second output of one ffmpeg did not always have the same bytes."""
+    """Encode a segment small."""
     run(
         [
             *("-i", str(segment.resolve()), "-filter_threads", "1"),
