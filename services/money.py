@@ -122,7 +122,9 @@ def release_hold(session: Session, hold_id: UUID) -> None:
         _move(session, row, Posting.RELEASE, lines, row.amount)
 
 
-def refund(session: Session, hold_id: UUID, *, amount: int, key: str, note: str = "") -> LedgerTransfer:
+def refund(
+    session: Session, hold_id: UUID, *, amount: int, key: str, submission_id: UUID, note: str = ""
+) -> LedgerTransfer:
     """Take back what a vendor gave back of a captured hold; once per `key`.
 
     Raises Invalid for more than was captured and not refunded yet.
@@ -135,7 +137,9 @@ def refund(session: Session, hold_id: UUID, *, amount: int, key: str, note: str 
             raise Invalid(f"Between 1 and {left} micro-{row.currency} can be refunded.", field="amount")
         row.refunded += amount
     lines = {AccountKind.SPENT: -amount, AccountKind.CREDITS: amount}
-    return _move(session, row, Posting.REFUND, lines, amount, key=key, note=note)
+    return _move(
+        session, row, Posting.REFUND, lines, amount, key=key, submission_id=submission_id, note=note
+    )
 
 
 def top_up(

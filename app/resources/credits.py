@@ -91,7 +91,7 @@ def take_back(data: dict[str, Any], submission_id: UUID) -> Response:
             raise Conflict(
                 "Nothing was held for this submission, so nothing was captured.", field="submission_id"
             )
-        transfer = refund(session, row.hold_id, key=key, **data)
+        transfer = refund(session, row.hold_id, key=key, submission_id=row.id, **data)
         record_activity(session, caller.workspace_id, caller.user_id, "submission.refunded", row.id, **data)
         return _moved(session, caller.workspace_id, transfer)
 

@@ -408,6 +408,7 @@ def test_what_a_vendor_gave_back_is_available_again_once(client, house):
     first = give_back(client, bought, 30)
     assert first.status_code == 201, first.text
     assert {line["account"]: line["amount"] for line in first.json["lines"]} == {"spent": -30, "credits": 30}
+    assert first.json["submission_id"] == str(bought)
     assert give_back(client, bought, 30).json == first.json
     (wallet,) = client.get("/api/v1/credits").json["items"]
     assert (wallet["available"], wallet["spent"]) == (1000 - 50, 50)

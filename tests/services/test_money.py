@@ -60,7 +60,7 @@ def release(held):
 
 def refund(held, amount, key="r1"):
     with transaction() as session:
-        return money.refund(session, held.id, amount=amount, key=key)
+        return money.refund(session, held.id, amount=amount, key=key, submission_id=new_id())
 
 
 def top_up(house, amount, currency="USD", key=None):

@@ -127,7 +127,7 @@ class Model:
         for _ in range(2):
             try:
                 with transaction() as session:
-                    money.refund(session, line.row.id, amount=amount, key=key)
+                    money.refund(session, line.row.id, amount=amount, key=key, submission_id=new_id())
             except Invalid:
                 accepted = False
         assert accepted == fits
