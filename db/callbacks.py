@@ -28,6 +28,8 @@ class CallbackEvent(Base):
     answers: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     ask: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     """Vendor ids that it only points at."""
+    client_token: Mapped[str | None] = mapped_column(String(64))
+    """Of the address it came to: names a submission whose vendor's id was lost."""
     received_at: Mapped[CreatedAt]
     next_try_at: Mapped[datetime | None]
     """When it is looked at again; null: it is done with."""

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.ids import new_id
 from db.callbacks import CallbackEvent
-from db.submissions import AT_VENDOR, Submission
+from db.submissions import AT_VENDOR, Submission, SubmissionState
 from services.slots import in_seconds
 
 MESSAGE_SECONDS = 10.0
@@ -27,9 +27,15 @@ HEARD_SECONDS = 3600.0
 
 
 def keep(
-    session: Session, provider: str, event_id: str, *, answers: Sequence[Any], ask: Sequence[str]
+    session: Session,
+    provider: str,
+    event_id: str,
+    *,
+    answers: Sequence[Any],
+    ask: Sequence[str],
+    token: str | None = None,
 ) -> UUID | None:
-    """Write a vendor's news down; None: it is a replay."""
+    """Write a vendor's news down, with the token of the address it came to; None: it is a replay."""
     return session.scalar(
         insert(CallbackEvent)
         .values(
@@ -38,6 +44,7 @@ def keep(
             event_id=event_id[:300],
             answers=list(answers),
             ask=list(ask),
+            client_token=token,
             next_try_at=in_seconds(MESSAGE_SECONDS),
         )
         .on_conflict_do_nothing(index_elements=["provider", "event_id"])
@@ -82,6 +89,19 @@ def find_submissions(session: Session, provider: str, vendor_ids: Collection[str
         )
     )
     return {str(vendor_id): submission_id for vendor_id, submission_id in rows}
+
+
+def find_unconfirmed(session: Session, provider: str, token: str | None) -> UUID | None:
+    """The submission of this token, if nobody knows whether its vendor accepted it and its sender is gone."""
+    if token is None:
+        return None
+    return session.scalar(
+        select(Submission.id).where(
+            Submission.client_token == token,
+            Submission.provider == provider,
+            Submission.state == SubmissionState.UNCONFIRMED,
+        )
+    )
 
 
 def ask_soon(session: Session, ids: Collection[UUID]) -> None:

@@ -137,9 +137,7 @@ def refund(
             raise Invalid(f"Between 1 and {left} micro-{row.currency} can be refunded.", field="amount")
         row.refunded += amount
     lines = {AccountKind.SPENT: -amount, AccountKind.CREDITS: amount}
-    return _move(
-        session, row, Posting.REFUND, lines, amount, key=key, submission_id=submission_id, note=note
-    )
+    return _move(session, row, Posting.REFUND, lines, amount, key=key, submission_id=submission_id, note=note)
 
 
 def top_up(

@@ -1,7 +1,9 @@
 """Vendors' callbacks: believed only when signed, kept before they are acted on, taken like answers to polls.
 
 The door calls `receive` in the API's process; a worker does the rest. A callback is never needed: what it
-says would be found by a poll, so one that is lost, late, doubled or out of order costs time at most.
+says would be found by a poll, so one that is lost, late, doubled or out of order costs time at most. Where
+the answer to a submit was lost, at a vendor that cannot be asked for it, a callback is the one that tells: it
+comes back with the submission's token.
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ from tasks import pipeline
 from tasks.app import app
 from tasks.beat import duty
 from tasks.poll import end
+from tasks.submit import note_accepted
 from tasks.wiring import calls_back, open_remote
 
 log = structlog.get_logger()
 
 
-def receive(slug: str, headers: Mapping[str, str], body: bytes) -> bool:
+def receive(slug: str, headers: Mapping[str, str], body: bytes, token: str | None = None) -> bool:
     """Check a callback's signature and keep what it says; False: it was here before.
 
     Raises Rejected when it is not the vendor's or too old, NotFound for a vendor that does not call back.
@@ -46,7 +49,7 @@ def receive(slug: str, headers: Mapping[str, str], body: bytes) -> bool:
         raise NotFound("No vendor of this name calls back here.") from None
     with transaction() as session:
         answers = [asdict(answer) for answer in news.answers]
-        kept = callbacks.keep(session, slug, news.event_id, answers=answers, ask=news.ask)
+        kept = callbacks.keep(session, slug, news.event_id, answers=answers, ask=news.ask, token=token)
         if kept is not None:
             after_commit(session, lambda: pipeline.take_callback(kept))
     return kept is not None
@@ -82,6 +85,11 @@ def _take(event: CallbackEvent) -> None:
     named = {*(answer.vendor_id for answer in answers), *event.ask}
     with transaction() as session:
         ours = callbacks.find_submissions(session, event.provider, named)
+        lost = callbacks.find_unconfirmed(session, event.provider, event.client_token)
+    if lost is not None and len(named) == 1 and not ours:
+        (vendor_id,) = named
+        note_accepted(lost, vendor_id)
+        ours[vendor_id] = lost
     # One that is still running is no news, and may be older than what we know.
     said = [answer for answer in answers if answer.state is not AnswerState.RUNNING]
     jobs = {end(ours[answer.vendor_id], answer) for answer in said if answer.vendor_id in ours}

@@ -284,11 +284,11 @@ def keep_late_take(submission_id: UUID, job_id: UUID) -> None:
     _publish(message.set(**_shown(job_id)))
 
 
-def receive_callback(slug: str, headers: Mapping[str, str], body: bytes) -> bool:
+def receive_callback(slug: str, headers: Mapping[str, str], body: bytes, token: str | None = None) -> bool:
     """Check and keep a vendor's news, see `tasks.callbacks`; no vendor is loaded before the first comes."""
     from tasks.callbacks import receive
 
-    return receive(slug, headers, body)
+    return receive(slug, headers, body, token)
 
 
 def take_callback(event_id: UUID) -> None:

@@ -132,7 +132,7 @@ def send_submission(submission_id: str, job: str = "") -> None:  # noqa: ARG001 
     if row is None or row.state is not SubmissionState.INTENDED:
         return
     try:
-        provider = open_remote(row.provider, model=row.model, endpoint=row.endpoint)
+        provider = open_remote(row.provider, model=row.model, endpoint=row.endpoint, token=row.client_token)
     except PipelineError as error:
         if (sent := _take(row.id)) is not None:
             _not_accepted(sent, error)

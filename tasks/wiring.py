@@ -66,11 +66,11 @@ def _context(**more: Any) -> Context:
     return Context(http=http_client(), settings=get_settings(), **more)
 
 
-def _open(slug: str, kind: str | None, **more: Any) -> Any:
+def _open(slug: str, kind: str | None, token: str | None = None, **more: Any) -> Any:
     adapter = PROVIDERS.get(slug, kind)
     if reason := adapter.enabled(get_settings()):
         raise Misconfigured(f"The provider {slug} is off: {reason}")
-    return adapter(_context(callback_url=_callback_url(adapter, more.get("endpoint")), **more))
+    return adapter(_context(callback_url=_callback_url(adapter, more.get("endpoint"), token), **more))
 
 
 def calls_back(adapter: type[Any]) -> bool:
@@ -78,7 +78,7 @@ def calls_back(adapter: type[Any]) -> bool:
     return issubclass(adapter, Vendor) and adapter.parse_callback is not Vendor.parse_callback
 
 
-def _callback_url(adapter: type[Any], endpoint: str | None) -> str | None:
+def _callback_url(adapter: type[Any], endpoint: str | None, token: str | None) -> str | None:
     """Our door for a vendor's callbacks, where it is known and the vendor may use it.
 
     Vendors refuse requests that name a door without TLS; one that is itself without is on this machine.
@@ -89,7 +89,8 @@ def _callback_url(adapter: type[Any], endpoint: str | None) -> str | None:
     vendor = endpoint or settings.vendor(adapter.slug).url or ""
     if not settings.public_url.startswith("https://") and not vendor.startswith("http://"):
         return None
-    return f"{settings.public_url.rstrip('/')}/api/v1/callbacks/{adapter.slug}"
+    door = f"{settings.public_url.rstrip('/')}/api/v1/callbacks/{adapter.slug}"
+    return f"{door}?token={token}" if token else door
 
 
 def open_writer(slug: str) -> ScriptWriter:
@@ -113,9 +114,14 @@ def open_video(
     return cast(VideoProvider, _open(slug, "video", craft=craft, model=model, endpoint=endpoint))
 
 
-def open_remote(slug: str, *, model: str | None = None, endpoint: str | None = None) -> RemoteProvider[Any]:
-    """Open the vendor of a submission, whatever it makes; see `open_video`."""
-    return cast("RemoteProvider[Any]", _open(slug, None, model=model, endpoint=endpoint))
+def open_remote(
+    slug: str, *, model: str | None = None, endpoint: str | None = None, token: str | None = None
+) -> RemoteProvider[Any]:
+    """Open the vendor of a submission, whatever it makes; see `open_video`.
+
+    Callbacks about what is submitted then come back with the `token`.
+    """
+    return cast("RemoteProvider[Any]", _open(slug, None, token=token, model=model, endpoint=endpoint))
 
 
 def open_moderator(slug: str) -> Moderator:

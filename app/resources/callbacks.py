@@ -20,7 +20,10 @@ class CallbackOut(Out):
 
 @blp.post("/callbacks/<string:provider>")
 @public
-@blp.doc(requestBody={"content": {"application/json": {"schema": {"type": "object"}}}})
+@blp.doc(
+    requestBody={"content": {"application/json": {"schema": {"type": "object"}}}},
+    parameters=[{"in": "query", "name": "token", "schema": {"type": "string"}}],
+)
 @blp.response(200, CallbackOut)
 def take_callback(provider: str) -> Response:
     """Take a vendor's news of what it makes for us; what was said before is taken once."""
@@ -28,9 +31,10 @@ def take_callback(provider: str) -> Response:
 
     request.max_content_length = MAX_BYTES
     body = request.get_data(cache=False)
+    token = request.args.get("token", "")[:64] or None
     headers = {name.lower(): value for name, value in request.headers.items()}
     try:
-        pipeline.receive_callback(provider, headers, body)
+        pipeline.receive_callback(provider, headers, body, token)
     except Rejected as error:
         return problem(400, error.message, code=error.code)
     return jsonify({"ok": True})

@@ -17,10 +17,10 @@ from core.settings import get_settings
 from db.callbacks import CallbackEvent
 from db.money import HoldState
 from db.session import reading, transaction
-from db.submissions import SubmissionState
+from db.submissions import Submission, SubmissionState
 from providers.base import Answer, AnswerState
 from providers.published_keys import PublishedKeys
-from services import callbacks
+from services import callbacks, submissions
 from services.slots import in_seconds
 from simulator.fal import sign
 from tasks import wiring
@@ -208,6 +208,57 @@ def test_news_that_comes_before_the_vendors_id_is_written_down_waits_for_it(vend
     take_all()
     assert see(bought.id).state is SubmissionState.ANSWERED
     assert events()[0].outcome == "taken"
+
+
+def test_a_vendor_whose_answer_was_lost_is_recognised_by_the_token_it_calls_back_with(vendor, buy):
+    """fal can be asked for nothing but its own ids, and this one nobody has."""
+    bought = buy("fault-reset-after")
+    row = send(bought)
+    assert (row.state, row.vendor_id, row.next_poll_at) == (SubmissionState.UNCONFIRMED, None, None)
+    (event,) = heard()
+    take_all()
+    row = see(bought.id)
+    assert (row.state, row.vendor_id) == (SubmissionState.ANSWERED, event.event_id)
+    assert hold_of(bought).captured == vendor.bill()["total"] > 0
+    assert len(vendor.bill()["tasks"]) == 1
+    take_all()
+    assert see(bought.id).state is SubmissionState.ANSWERED
+
+
+def test_one_whose_sender_may_still_write_the_id_down_is_left_to_it(vendor, buy, door):
+    bought = buy()
+    token = take_to_the_wire(bought).client_token
+    assert tell(f"{door}?token={token}", "of-a-dead-sender").status_code == 200
+    take_all()
+    assert (see(bought.id).state, see(bought.id).vendor_id) == (SubmissionState.SENDING, None)
+    with transaction() as session:
+        submissions.park(session, bought.id)
+    take_all()
+    row = see(bought.id)
+    assert (row.state, row.vendor_id) == (SubmissionState.ANSWERED, "of-a-dead-sender")
+
+
+@pytest.mark.parametrize("spoil", ["another token", "another vendor", "known", "failed"])
+def test_a_token_settles_only_what_is_unknown_at_its_own_vendor(vendor, buy, door, spoil):
+    bought = buy()
+    token = take_to_the_wire(bought).client_token
+    with transaction() as session:
+        submissions.park(session, bought.id)
+        row = session.get_one(Submission, bought.id)
+        if spoil == "another vendor":
+            row.provider = "replicate"
+        if spoil == "known":
+            submissions.mark_submitted(session, bought.id, "known", receipt={}, first_poll=60.0)
+    if spoil == "failed":
+        with transaction() as session:
+            submissions.mark_failed(session, bought.id, code="gone", message="A person said so.")
+    before = see(bought.id)
+    place = f"{door}?token={'0' * 40 if spoil == 'another token' else token}"
+    assert tell(place, "somebodys").status_code == 200
+    take_all()
+    row = see(bought.id)
+    assert (row.state, row.vendor_id) == (before.state, before.vendor_id)
+    assert events()[0].outcome is None
 
 
 def test_news_of_nobody_here_is_dropped_in_the_end(vendor, door):
