@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
 from core.errors import Permanent
 from media.encoding import TAG_BT709, budget, check_frame, filter_value, h264, rate_text
-from media.ffmpeg import run
+from media.ffmpeg import replacing, run
 
 PROXY_SIDE = 480
 PROXY_CRF = 27
@@ -37,8 +38,8 @@ def render_segment(
     """Encode exactly `frames` frames of a take, captions burnt in, without sound.
 
     A shorter take holds its last frame; one of another size is fitted with black bars (takes made by
-    this package have the right size). Fades are from and to black, in seconds. `proxy` is made of it, its
-    short side at most 480: joined, proxies are a film that streams at once.
+    this package have the right size). Fades are from and to black, in seconds. `proxy` is written beside it
+    from the same pictures, its short side at most 480: joined, proxies are a film that streams at once.
     """
     check_frame(width, height, fps, frames)
     seconds = float(frames / Fraction(rate_text(fps)))
@@ -61,47 +62,30 @@ def render_segment(
     if captions_ass is not None:
         fonts = f":fontsdir={filter_value(str(fonts_dir.resolve()))}" if fonts_dir else ""
         chain.append(f"ass=filename={filter_value(str(captions_ass.resolve()))}{fonts}")
-    result = run(
-        [
-            *("-i", str(take.resolve()), "-filter_complex_threads", "1"),
-            *("-filter_complex", f"[0:v:0]{','.join([*chain, TAG_BT709])}[v]", "-map", "[v]"),
-            *h264(fps, preset=preset, crf=crf),
-            *("-frames:v", str(frames)),
-        ],
-        out=out,
-        timeout=budget(frames, fps, width, height),
-        on_progress=on_progress,
-        should_stop=should_stop,
-        role="take",
-    )
+    graph, light = f"[0:v:0]{','.join([*chain, TAG_BT709])}", []
+    with ExitStack() as kept:
+        if proxy is None:
+            graph += "[v]"
+        else:
+            small = proxy_size(width, height)
+            graph += f",split[v][w];[w]scale={small[0]}:{small[1]}:flags={SCALE},setsar=1[p]"
+            light = ["-map", "[p]", *h264(fps, preset="veryfast", crf=PROXY_CRF), "-frames:v", str(frames)]
+            light.append(str(kept.enter_context(replacing(proxy))))
+        result = run(
+            [
+                *("-i", str(take.resolve()), "-filter_complex_threads", "1", "-filter_complex", graph),
+                *(*light, "-map", "[v]", *h264(fps, preset=preset, crf=crf), "-frames:v", str(frames)),
+            ],
+            out=out,
+            timeout=budget(frames, fps, width, height),
+            on_progress=on_progress,
+            should_stop=should_stop,
+            role="take",
+        )
     if result.frames != frames:
-        out.unlink(missing_ok=True)
+        for path in filter(None, (out, proxy)):
+            path.unlink(missing_ok=True)
         raise Permanent(f"The take gave {result.frames} of {frames} frames.", code="short_take", field="take")
-    if proxy is not None:
-        _lighten(out, proxy, proxy_size(width, height), fps, frames, should_stop)
-
-
-def _lighten(
-    segment: Path,
-    out: Path,
-    size: tuple[int, int],
-    fps: float | Fraction,
-    frames: int,
-    should_stop: Callable[[], bool] | None,
-) -> None:
-    """Encode a segment small."""
-    run(
-        [
-            *("-i", str(segment.resolve()), "-filter_threads", "1"),
-            *("-vf", f"scale={size[0]}:{size[1]}:flags={SCALE},setsar=1"),
-            *h264(fps, preset="veryfast", crf=PROXY_CRF),
-            *("-frames:v", str(frames)),
-        ],
-        out=out,
-        timeout=budget(frames, fps, *size),
-        should_stop=should_stop,
-        role="segment",
-    )
 
 
 def proxy_size(width: int, height: int) -> tuple[int, int]:
