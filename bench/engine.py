@@ -18,7 +18,7 @@ from bench.measuring import Measured, median
 from core import embedded
 from core.settings import ROOT, Settings, get_settings
 
-COUNT = 400
+COUNT = 1500
 STEPS_PER_JOB = 50
 PROCESSES = 2
 HEADER = 8
