@@ -29,9 +29,11 @@ from db.assets import (
 from media.images import open_image, perceptual_hash, save_thumbnail
 from media.probe import Probe, probe
 from media.quality import score_clip, score_image
+from scrapers.base import Candidate
 from services.renditions import StoredFile, add_rendition, latest_rendition
 from tasks.step import put_file, storage
 
+_PROVENANCE = ("title", "landing_url", "media_url", "creator", "creator_url", "attribution")
 _ROWS: dict[str, type[MediaAsset]] = {"image": Image, "clip": Clip, "audio": Audio}
 
 
@@ -170,6 +172,23 @@ def keep_asset(
             stored=inspected.thumbnail,
         )
     return asset
+
+
+def keep_found(
+    session: Session, workspace_id: UUID, found: Candidate, inspected: Inspected, *, foreign_id: str = ""
+) -> MediaAsset:
+    """Make an asset of a source's item, see `keep_asset`; `foreign_id` where it is kept under another id."""
+    return keep_asset(
+        session,
+        workspace_id=workspace_id,
+        inspected=inspected,
+        name=found.title,
+        source=found.source,
+        foreign_id=foreign_id or found.foreign_id,
+        licence=found.licence,
+        raw_licence=found.raw_licence,
+        origin={name: getattr(found, name) for name in _PROVENANCE},
+    )
 
 
 def known_asset(session: Session, workspace_id: UUID, source: str, foreign_id: str) -> UUID | None:

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from core.errors import Invalid
 from db.assets import Film
 from media.ambient import render_ambient
-from tasks.library import find_asset, inspect, keep_asset, known_asset, original_of
-from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts
+from tasks.library import find_asset, inspect, keep_found, known_asset, original_of
+from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
 from tasks.wiring import open_source
 
@@ -56,17 +56,7 @@ def find_music(run: Run) -> None:
     if inspected.kind != "audio":
         raise Invalid(f"{music['from']}:{music['id']} is not sound.", field="params.music.id")
     with run.saving() as session:
-        asset = keep_asset(
-            session,
-            workspace_id=run.held.workspace_id,
-            inspected=inspected,
-            name=candidate.title,
-            source=candidate.source,
-            foreign_id=item,
-            licence=candidate.licence,
-            raw_licence=candidate.raw_licence,
-            origin=origin_facts(candidate),
-        )
+        asset = keep_found(session, run.held.workspace_id, candidate, inspected, foreign_id=item)
         _use_music(session, run, asset.id)
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from core.errors import Permanent, PipelineError
 from db.work import Step, StepState
 from scrapers.base import Candidate, Query
-from tasks.library import inspect, keep_asset
-from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts
+from tasks.library import inspect, keep_found
+from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
 from tasks.wiring import open_source
 
@@ -92,19 +92,7 @@ def keep_candidates(run: Run) -> None:
         kept.append((candidate, inspected))
     with run.saving() as session:
         ids = [
-            str(
-                keep_asset(
-                    session,
-                    workspace_id=run.held.workspace_id,
-                    inspected=inspected,
-                    name=candidate.title,
-                    source=candidate.source,
-                    foreign_id=candidate.foreign_id,
-                    licence=candidate.licence,
-                    raw_licence=candidate.raw_licence,
-                    origin=origin_facts(candidate),
-                ).id
-            )
+            str(keep_found(session, run.held.workspace_id, candidate, inspected).id)
             for candidate, inspected in kept
         ]
         run.result = {"asset_ids": ids, "refused": refused}

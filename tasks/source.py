@@ -164,18 +164,6 @@ def _judge(
     return kept
 
 
-def origin_facts(candidate: Found) -> dict[str, Any]:
-    """The provenance columns of a kept candidate."""
-    return {
-        "title": candidate.title,
-        "landing_url": candidate.landing_url,
-        "media_url": candidate.media_url,
-        "creator": candidate.creator,
-        "creator_url": candidate.creator_url,
-        "attribution": candidate.attribution,
-    }
-
-
 @step("rank")
 def rank(run: Run) -> None:
     """Order every shot's candidates so that no picture comes twice while there is another."""

@@ -14,8 +14,8 @@ from db.assets import Asset, AssetKind, Film, Origin, Shot
 from scrapers.base import Candidate as Found
 from services import inputs
 from services.films import chosen_picture, ranked_candidate
-from tasks.library import Inspected, find_asset, inspect, is_picture, keep_asset, known_asset
-from tasks.source import MAX_DOWNLOAD, licence_policy, origin_facts, pinned
+from tasks.library import Inspected, find_asset, inspect, is_picture, keep_found, known_asset
+from tasks.source import MAX_DOWNLOAD, licence_policy, pinned
 from tasks.step import Run, step
 from tasks.wiring import open_source
 
@@ -118,18 +118,7 @@ def _fetch(run: Run, film: Film, found: Found | UUID | None, kinds: tuple[str, .
 def _keep(session: Session, run: Run, fetched: Fetched | UUID | None) -> UUID | None:
     if not isinstance(fetched, Fetched):
         return fetched
-    found = fetched.found
-    return keep_asset(
-        session,
-        workspace_id=run.held.workspace_id,
-        inspected=fetched.inspected,
-        name=found.title,
-        source=found.source,
-        foreign_id=found.foreign_id,
-        licence=found.licence,
-        raw_licence=found.raw_licence,
-        origin=origin_facts(found),
-    ).id
+    return keep_found(session, run.held.workspace_id, fetched.found, fetched.inspected).id
 
 
 def retake_of(run: Run) -> int:

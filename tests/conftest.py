@@ -27,7 +27,7 @@ from core import embedded
 from core.registry import PROVIDERS
 from core.settings import ROOT, Settings, VendorSettings, get_settings
 from tests.brokers import KINDS, Broker, RabbitBroker, RedisBroker, empty_rabbit, start_rabbit
-from tests.simulated import Vendors
+from tests.simulated import VendorHere, Vendors
 from tests.stack import Stack
 
 TEMPLATE = "callsheet_template"
@@ -45,6 +45,13 @@ _numbers = itertools.count(1)
 @pytest.fixture(autouse=True)
 def _no_sockets_off_loopback():
     pytest_socket.socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> Iterator[VendorHere]:
+    """The simulated vendors, on a port of the test's own."""
+    with VendorHere(tmp_path) as here:
+        yield here
 
 
 @pytest.fixture(scope="session")

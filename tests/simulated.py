@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import requests
 from werkzeug.serving import make_server
@@ -31,6 +31,12 @@ class VendorHere:
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def bill(self) -> dict[str, Any]:
         answer: dict[str, Any] = requests.get(f"{self.url}/_bill", timeout=5).json()

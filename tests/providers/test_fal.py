@@ -41,13 +41,6 @@ def _no_keys_kept(monkeypatch):
     monkeypatch.setattr("providers.fal._KEYS", PublishedKeys())
 
 
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
-
-
 def at(server: Loopback, **more) -> Fal:
     return open_at(Fal, VendorSettings(api_key=FAL.key, url=server.url), server.url, **more)
 

@@ -33,13 +33,6 @@ WORDS = {"type": "text", "text": "I can't help with that."}
 TOKENS = {"output_tokens_by_modality": [{"modality": "video", "tokens": 46336}]}
 
 
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
-
-
 def at(server, secret=None, **more):
     own = GEMINI_OMNI.own(server.url, webhook_secret=secret)
     return open_at(GeminiOmni, own, server.url, **more)

@@ -7,7 +7,6 @@ import time
 from dataclasses import replace
 
 import pytest
-import requests
 
 from core.errors import Misconfigured, Permanent, PipelineError, Rejected, Retryable, Unconfirmed
 from core.http import HttpClient
@@ -48,15 +47,11 @@ class Vendor(VendorHere):
         http = HttpClient(allow=[f"127.0.0.1:{self.port}"], **wanted)
         return GhostCut(Context(http, Settings(), own=own, model=model, callback_url=callback))
 
-    def order(self, *faults):
-        assert requests.post(f"{self.url}/_faults", json={"submit": faults}, timeout=5).ok
-
 
 @pytest.fixture
 def vendor(tmp_path):
-    vendor = Vendor(tmp_path)
-    yield vendor
-    vendor.close()
+    with Vendor(tmp_path) as here:
+        yield here
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,8 @@ class Vendor(VendorHere):
 
 @pytest.fixture
 def vendor(tmp_path):
-    vendor = Vendor(tmp_path)
-    yield vendor
-    vendor.close()
+    with Vendor(tmp_path) as here:
+        yield here
 
 
 def asking(words: str, **more) -> VideoRequest:

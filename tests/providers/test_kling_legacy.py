@@ -21,18 +21,10 @@ from providers.kling_legacy import KlingLegacy, sign_key_pair
 from simulator import kling_legacy, webhooks
 from tests.loopback import Loopback, Reply
 from tests.providers.reference import picture, wait_for
-from tests.simulated import VendorHere
 
 TODAY = date(2026, 11, 21)
 ACCESS, SECRET = "AK-simulated", kling_legacy.SECRET
 ASK = VideoRequest("shot", "A fox in the snow", width=426, height=240, fps=24, frames=96)
-
-
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
 
 
 def open_at(

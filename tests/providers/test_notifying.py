@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-import requests
 
 from core.errors import Misconfigured, PipelineError, Rejected, Retryable, Unconfirmed
 from core.http import HttpClient
@@ -38,15 +37,11 @@ class Vendor(VendorHere):
     def said(self):
         return [task["prompt"] for task in self.bill()["tasks"]]
 
-    def order(self, *faults):
-        assert requests.post(f"{self.url}/_faults", json={"submit": faults}, timeout=5).ok
-
 
 @pytest.fixture
 def vendor(tmp_path):
-    vendor = Vendor(tmp_path)
-    yield vendor
-    vendor.close()
+    with Vendor(tmp_path) as here:
+        yield here
 
 
 @pytest.mark.parametrize("slug", ADAPTERS)

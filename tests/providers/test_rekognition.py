@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import botocore.auth
 import pytest
-import requests
 from botocore.credentials import Credentials
 from PIL import Image
 
@@ -35,15 +34,11 @@ class Vendor(VendorHere):
     def adapter(self, **more):
         return adapter(f"{self.url}/rekognition", f"127.0.0.1:{self.port}", **more)
 
-    def order(self, *faults):
-        assert requests.post(f"{self.url}/_faults", json={"submit": faults}, timeout=5).ok
-
 
 @pytest.fixture
 def vendor(tmp_path):
-    vendor = Vendor(tmp_path / "vendor")
-    yield vendor
-    vendor.close()
+    with Vendor(tmp_path / "vendor") as here:
+        yield here
 
 
 @pytest.fixture

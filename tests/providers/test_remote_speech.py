@@ -6,7 +6,6 @@ import base64
 import json
 
 import pytest
-import requests
 
 from core.errors import (
     Invalid,
@@ -46,18 +45,14 @@ class Vendor(VendorHere):
         said = VendorSettings(api_key=key, url=f"{self.url}/{slug}", **own)
         return ADAPTERS[slug](Context(http, Settings(), own=said))
 
-    def order(self, *faults):
-        assert requests.post(f"{self.url}/_faults", json={"submit": faults}, timeout=5).ok
-
     def tasks(self):
         return self.bill()["tasks"]
 
 
 @pytest.fixture
 def vendor(tmp_path):
-    vendor = Vendor(tmp_path / "vendor")
-    yield vendor
-    vendor.close()
+    with Vendor(tmp_path / "vendor") as here:
+        yield here
 
 
 def here(adapter, server, **own):

@@ -28,13 +28,6 @@ BODY = b'{"id":"ufawqhfynnddngldkgtslldrkq","status":"succeeded"}'
 NOW = 1_760_000_000.0
 
 
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
-
-
 def at(server: Loopback, **more) -> Replicate:
     return open_at(Replicate, VendorSettings(api_key=REPLICATE.key, url=server.url), server.url, **more)
 

@@ -16,13 +16,6 @@ from tests.providers.shops import ASK, RUNWAY, open_at, picture
 from tests.simulated import VendorHere
 
 
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
-
-
 def at(server: Loopback, **more) -> Runway:
     return open_at(Runway, VendorSettings(api_key=RUNWAY.key, url=server.url), server.url, **more)
 

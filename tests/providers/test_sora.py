@@ -18,7 +18,6 @@ from providers.sora import Sora
 from simulator.webhooks import SECRET, sign_standard
 from tests.loopback import Loopback, Reply
 from tests.providers.shops import SORA, open_at, picture, tampered
-from tests.simulated import VendorHere
 
 ASK = SORA.request
 # The worked example.
@@ -33,13 +32,6 @@ BODY = (
     b'"data":{"id":"video_123"}}'
 )
 NOW = 1_760_000_000.0
-
-
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
 
 
 def at(server: Loopback, **more) -> Sora:

@@ -15,13 +15,6 @@ from tests.providers.shops import SHOPS, open_at, picture
 from tests.simulated import VendorHere
 
 
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
-
-
 @pytest.fixture(params=SHOPS.values(), ids=SHOPS)
 def shop(request):
     return request.param

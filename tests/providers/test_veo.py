@@ -20,7 +20,6 @@ from providers.veo_vertex import VeoVertex
 from tests.loopback import Loopback, Reply
 from tests.providers.reference import picture, wait_for
 from tests.providers.shops import ASK, VEO, VEO_VERTEX, open_at
-from tests.simulated import VendorHere
 
 OPERATION = "models/veo-3.1-generate-preview/operations/abc123"
 SAMPLE = {"video": {"uri": "https://generativelanguage.googleapis.com/v1beta/files/xyz:download?alt=media"}}
@@ -29,13 +28,6 @@ FILTERED = {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["… Support
 
 def gemini(**inner):
     return {"generateVideoResponse": inner}
-
-
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
 
 
 def at(server, shop=VEO, **more):

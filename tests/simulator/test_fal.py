@@ -42,13 +42,6 @@ def client(url: str, key: str = FAL.key) -> Client:
     return made
 
 
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
-
-
 def test_the_client_submits_waits_and_gets_a_film(vendor, tmp_path):
     handle = client(f"{vendor.url}/fal").submit(MODEL, INPUT)
     assert isinstance(handle.status(with_logs=True), fal_client.Completed)

@@ -22,13 +22,6 @@ MODEL = "gemini-omni-1.1-flash"
 FORMAT = {"type": "video", "delivery": "uri", "aspect_ratio": "16:9", "resolution": "360p", "duration": "4s"}
 
 
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
-
-
 def client_at(url: str, key: str = GEMINI_OMNI.key) -> genai.Client:
     options = types.HttpOptions(base_url=url, api_version="v1beta", retry_options={"attempts": 1})
     return genai.Client(api_key=key, http_options=options)

@@ -30,13 +30,6 @@ def client(url: str, key: str = REPLICATE.key) -> replicate.Client:
     return replicate.Client(key, base_url=url)
 
 
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
-
-
 def test_the_client_runs_a_model_and_gets_a_film(vendor, tmp_path):
     judge = client(f"{vendor.url}/replicate")
     made = judge.models.predictions.create(MODEL, INPUT)

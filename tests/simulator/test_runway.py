@@ -27,13 +27,6 @@ def client(url: str, key: str = RUNWAY.key, **more) -> RunwayML:
     return RunwayML(api_key=key, base_url=url, max_retries=0, **more)
 
 
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
-
-
 def test_the_client_makes_a_film_and_sees_what_it_cost(vendor, tmp_path):
     judge = client(f"{vendor.url}/runway")
     sent = judge.text_to_video.create(**WORDS)

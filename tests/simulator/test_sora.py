@@ -19,7 +19,6 @@ from providers.sora import Sora
 from simulator.webhooks import SECRET
 from tests.loopback import Ask, Loopback, Reply
 from tests.providers.shops import SORA, open_at, picture
-from tests.simulated import VendorHere
 from tests.simulator.clients import essence
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
@@ -28,13 +27,6 @@ WORDS = {"model": "sora-2", "prompt": "A paper boat on a rainy street", "seconds
 
 def client(url: str, key: str = SORA.key) -> OpenAI:
     return OpenAI(api_key=key, base_url=url, max_retries=0, webhook_secret=SECRET)
-
-
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
 
 
 def test_the_client_makes_a_film_reads_it_lists_it_and_deletes_it(vendor, tmp_path):

@@ -15,18 +15,10 @@ from media.probe import probe
 from providers.base import Handle
 from tests.loopback import Loopback, Reply
 from tests.providers.shops import ASK, VEO, VEO_VERTEX, open_at, picture
-from tests.simulated import VendorHere
 from tests.simulator.clients import essence
 
 MODEL = "veo-3.1-fast-generate-001"
 NAME = f"projects/films/locations/us-central1/publishers/google/models/{MODEL}/operations/1"
-
-
-@pytest.fixture
-def vendor(tmp_path):
-    vendor = VendorHere(tmp_path)
-    yield vendor
-    vendor.close()
 
 
 def vertex(url: str, token: str = VEO_VERTEX.key) -> genai.Client:

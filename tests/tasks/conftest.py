@@ -6,7 +6,7 @@ import base64
 import json
 import runpy
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -157,22 +157,35 @@ def change_job(job_id: UUID, **values: Any) -> None:
 
 
 @pytest.fixture
-def vendor(house, monkeypatch, tmp_path):
-    """Kling's host as this process's settings name it; the adapters' HTTP client is made anew for it."""
-    here = VendorHere(tmp_path / "vendor")
-    values = {
-        "KLING_API_KEY": "sk-simulated",
-        "KLING_URL": f"{here.url}/kling",
-        "POLL_SECONDS": "5",
-        "LOOKUP_GRACE_SECONDS": "0",
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
+def simulated(house, monkeypatch, tmp_path):
+    """Simulated vendors in this process's settings; the adapters' HTTP client is made anew for them."""
+
+    @contextmanager
+    def at(settings, **temper):
+        with VendorHere(tmp_path / "vendor", **temper) as here:
+            for name, value in settings.items():
+                monkeypatch.setenv(name, value.format(here=here.url))
+            get_settings.cache_clear()
+            wiring.http_client.cache_clear()
+            yield here
+            wiring.http_client.cache_clear()
+
+    return at
+
+
+@pytest.fixture
+def kling(simulated):
+    with simulated({"KLING_API_KEY": "sk-simulated", "KLING_URL": "{here}/kling"}) as here:
+        yield here
+
+
+@pytest.fixture
+def vendor(kling, monkeypatch):
+    """Kling, that is asked at once what became of a request whose answer was lost."""
+    monkeypatch.setenv("POLL_SECONDS", "5")
+    monkeypatch.setenv("LOOKUP_GRACE_SECONDS", "0")
     get_settings.cache_clear()
-    wiring.http_client.cache_clear()
-    yield here
-    wiring.http_client.cache_clear()
-    here.close()
+    return kling
 
 
 @pytest.fixture

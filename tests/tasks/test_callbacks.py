@@ -26,7 +26,6 @@ from simulator.fal import sign
 from tasks import wiring
 from tests.services.buying import REQUEST, hold_of, make_submission, see
 from tests.services.buying import send as take_to_the_wire
-from tests.simulated import VendorHere
 from tests.tasks.conftest import call, now, send
 
 MODEL = "fal-ai/kling-video/v3/standard/text-to-video"
@@ -49,20 +48,14 @@ def door(house, settings):
 
 
 @pytest.fixture
-def vendor(door, monkeypatch, tmp_path):
-    here = VendorHere(tmp_path / "vendor", task_seconds=0.2)
-    values = {
-        "FAL_API_KEY": "0bd4:simulated", "FAL_URL": f"{here.url}/fal", "FAL_MODEL": MODEL,
+def vendor(door, simulated, monkeypatch):
+    monkeypatch.setattr("providers.fal._KEYS", PublishedKeys())
+    settings = {
+        "FAL_API_KEY": "0bd4:simulated", "FAL_URL": "{here}/fal", "FAL_MODEL": MODEL,
         "PUBLIC_URL": door.removesuffix("/api/v1/callbacks/fal"), "POLL_SECONDS": "5",
     }  # fmt: skip
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("providers.fal._KEYS", PublishedKeys())
-    get_settings.cache_clear()
-    wiring.http_client.cache_clear()
-    yield here
-    wiring.http_client.cache_clear()
-    here.close()
+    with simulated(settings, task_seconds=0.2) as here:
+        yield here
 
 
 @pytest.fixture

@@ -7,34 +7,26 @@ from uuid import uuid4
 import pytest
 import requests
 
-from core.settings import get_settings
 from db.work import JobState, WaitsFor
-from tasks import pipeline, wiring
+from tasks import pipeline
 from tests.services.makers import make_job
-from tests.simulated import VendorHere
 from tests.tasks.conftest import call, change_job
 
 
 @pytest.fixture
-def people(house, monkeypatch, tmp_path):
+def people(simulated):
     """A channel and a chat at simulated vendors."""
-    here = VendorHere(tmp_path / "vendor")
-    values = {
+    settings = {
         "SLACK_API_KEY": "xoxb-any",
-        "SLACK_URL": f"{here.url}/slack",
+        "SLACK_URL": "{here}/slack",
         "SLACK_RECIPIENT": "C123",
         "TELEGRAM_API_KEY": "123:any",
-        "TELEGRAM_URL": f"{here.url}/telegram",
+        "TELEGRAM_URL": "{here}/telegram",
         "TELEGRAM_RECIPIENT": "-100123",
         "PUBLIC_URL": "https://films.example.org/",
     }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    get_settings.cache_clear()
-    wiring.http_client.cache_clear()
-    yield here
-    wiring.http_client.cache_clear()
-    here.close()
+    with simulated(settings) as here:
+        yield here
 
 
 def told(people):

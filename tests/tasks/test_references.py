@@ -7,7 +7,6 @@ import logging
 import pytest
 from sqlalchemy import select
 
-from core.settings import get_settings
 from db.assets import Asset, AssetKind, Clip, Derivation, Origin, Rendition, RenditionRole, Shot, Take
 from db.session import reading, transaction
 from db.submissions import Submission, SubmissionState
@@ -17,25 +16,12 @@ from services.jobs import get_job
 from services.manifest import list_credits
 from services.steps import StepPlan
 from services.submissions import in_seconds
-from tasks import pipeline, wiring
+from tasks import pipeline
 from tasks.takes import ask_for_take
 from tests.services.buying import make_shots
 from tests.services.makers import make_job, plan, see_job, see_step
-from tests.simulated import VendorHere
 from tests.tasks.conftest import work_on
 from tests.vendors_made_up import installed, model, write_vendor
-
-
-@pytest.fixture
-def kling(house, monkeypatch, tmp_path):
-    here = VendorHere(tmp_path / "vendor")
-    for name, value in {"KLING_API_KEY": "sk-simulated", "KLING_URL": f"{here.url}/kling"}.items():
-        monkeypatch.setenv(name, value)
-    get_settings.cache_clear()
-    wiring.http_client.cache_clear()
-    yield here
-    wiring.http_client.cache_clear()
-    here.close()
 
 
 def order(house, reference, **brief):

@@ -8,18 +8,16 @@ import pytest
 
 from core.briefs import load_params
 from core.errors import Invalid, Misconfigured, Permanent, Rejected
-from core.settings import get_settings
 from db.session import reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import StepState
 from providers.base import VideoRequest
 from services import outcomes
 from services.steps import StepPlan, lock_job
-from tasks import limits, wiring
+from tasks import limits
 from tasks.routing import check_providers, choose, look_at
 from tests.services.buying import make_shots
 from tests.services.makers import do, make_job, plan, see_job, see_step
-from tests.simulated import VendorHere
 from tests.tasks.conftest import work_on
 from tests.vendors_made_up import installed, model, write_vendor
 
@@ -227,18 +225,6 @@ def test_a_relay_is_asked_for_what_its_vendor_ended_once_the_brief_takes_a_price
 
 
 # -- in a job --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def kling(house, monkeypatch, tmp_path):
-    here = VendorHere(tmp_path / "vendor")
-    for name, value in {"KLING_API_KEY": "sk-simulated", "KLING_URL": f"{here.url}/kling"}.items():
-        monkeypatch.setenv(name, value)
-    get_settings.cache_clear()
-    wiring.http_client.cache_clear()
-    yield here
-    wiring.http_client.cache_clear()
-    here.close()
 
 
 def take_step(house, **brief):
