@@ -26,8 +26,8 @@ from bench.measuring import Measured, median
 from bench.servers import copy_database, door, servers
 
 CONNECTIONS = 16
-WARM_UP = 150
-COUNT = 600
+WARM_UP = 600
+COUNT = 2000
 LIST_COUNT = 60
 SIZES = {"1k": 1_000, "100k": 100_000, "1m": 1_000_000}
 DEPTH = 0.9

@@ -33,6 +33,10 @@ class Registry:
     def slugs(self, kind: str | None = None) -> tuple[str, ...]:
         return tuple(self.all(kind))
 
+    def has(self, slug: str, kind: str | None = None) -> bool:
+        adapter = self._load().get(slug)
+        return adapter is not None and (kind is None or kind in _kinds(adapter))
+
     def get(self, slug: str, kind: str | None = None) -> type[Any]:
         """Return the class for `slug`; raise Invalid naming the allowed slugs."""
         adapters = self.all(kind)

@@ -100,11 +100,11 @@ def split_name(name: str) -> tuple[str, str | None]:
 
 def check_providers(names: Collection[str]) -> None:
     """Raise Invalid for a provider or model that nobody knows, or that its vendor has retired."""
-    allowed = PROVIDERS.slugs("video")
     for name in names:
         slug, model = split_name(name)
-        if slug not in allowed:
-            raise Invalid(f"Unknown {slug!r}; allowed: {', '.join(allowed)}.", field="params.providers")
+        if not PROVIDERS.has(slug, "video"):
+            allowed = ", ".join(PROVIDERS.slugs("video"))
+            raise Invalid(f"Unknown {slug!r}; allowed: {allowed}.", field="params.providers")
         if model is None:
             continue
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -170,16 +171,24 @@ def enabled_sources(kind: str) -> list[str]:
 
 def check_names(params: dict[str, Any]) -> None:
     """Refuse a film brief that names a provider, writer, narrator or source nobody has heard of."""
-    checks = [("params.narrator", [params["narrator"]], PROVIDERS.slugs("speech"))]
-    checks.append(("params.moderation", [params["moderation"]], PROVIDERS.slugs("moderation")))
-    checks.append(("params.writer", [params["writer"]], ("auto", *PROVIDERS.slugs("script"))))
-    checks.append(("params.sources", params["sources"] or [], SOURCES.slugs()))
-    if params["music"]["from"] not in {"none", "asset"}:
-        checks.append(("params.music.from", [params["music"]["from"]], ("none", "asset", *SOURCES.slugs())))
-    for field, values, allowed in checks:
-        for value in values:
-            if value not in allowed:
-                raise Invalid(f"Unknown {value!r}; allowed: {', '.join(allowed)}.", field=field)
+    for name, kind, more in _CHOICES:
+        value = params[name]
+        if value not in more and not PROVIDERS.has(value, kind):
+            _refuse(value, (*more, *PROVIDERS.slugs(kind)), field=f"params.{name}")
+    for value in params["sources"] or []:
+        if not SOURCES.has(value):
+            _refuse(value, SOURCES.slugs(), field="params.sources")
+    music = params["music"]["from"]
+    if music not in _NO_SOURCE and not SOURCES.has(music):
+        _refuse(music, (*_NO_SOURCE, *SOURCES.slugs()), field="params.music.from")
+
+
+_CHOICES = (("narrator", "speech", ()), ("moderation", "moderation", ()), ("writer", "script", ("auto",)))
+_NO_SOURCE = ("none", "asset")
+
+
+def _refuse(value: str, allowed: Iterable[str], *, field: str) -> NoReturn:
+    raise Invalid(f"Unknown {value!r}; allowed: {', '.join(allowed)}.", field=field)
 
 
 @cache
