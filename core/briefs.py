@@ -152,6 +152,10 @@ class FilmParams(BriefSchema):
         },
     )
     accept_unknown_prices = _accept_unknown_prices()
+    audio = StrictBoolean(
+        load_default=False,
+        metadata={"description": "The film has its takes' own sound; a shot's `audio` may say otherwise."},
+    )
     sources = fields.List(
         fields.String(validate=_SLUG),
         load_default=None,

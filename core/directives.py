@@ -15,6 +15,7 @@ from core.wording import clean
 CAMERA_MOVES = ("push in", "pull out", "pan left", "pan right", "tilt up", "tilt down", "still")
 MIN_SECONDS, MAX_SECONDS = 0.5, 60.0
 MAX_VALUE_CHARACTERS = 2000
+_YES_OR_NO = {"yes": True, "no": False}
 
 DIRECTIVE = re.compile(r"\s*\[\s*([^\W\d_][^\W_]*)\s*:(.*)\]\s*", re.DOTALL)
 _REFERENCE = re.compile(r"https?://[^\s/]+\S*|[a-z][a-z0-9_-]*:(?!//)\S(.*\S)?")
@@ -110,6 +111,12 @@ def _seconds(value: str) -> float:
     return check_seconds(seconds)
 
 
+def _yes_or_no(value: str) -> bool:
+    if value.lower() not in _YES_OR_NO:
+        raise Invalid(f"is yes or no, not {value[:80]!r}.", field="script")
+    return _YES_OR_NO[value.lower()]
+
+
 def _words(value: str) -> tuple[str, ...]:
     """Words between commas; an empty value says that nothing shall be searched."""
     check_text(value)
@@ -131,4 +138,5 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "camera": lambda value: check_camera(value.lower()),
     "prompt": check_text,
     "title": _shown,
+    "audio": _yes_or_no,
 }

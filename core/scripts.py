@@ -54,6 +54,8 @@ class ShotPlan:
     title: str | None = None
     reference: str | None = None
     """A picture that a vendor begins with; it is not shown itself."""
+    audio: bool | None = None
+    """Whether the film has the take's own sound; None = as the brief says."""
 
     def __post_init__(self) -> None:
         said = self.narration or self.title or ""
@@ -232,6 +234,7 @@ def _shot_lines(shot: ShotPlan) -> Iterator[str]:
         "prompt": shot.visual_prompt if shot.visual_prompt != said else None,
         "duration": _number(shot.duration) if shot.duration is not None else None,
         "camera": shot.camera,
+        "audio": {True: "yes", False: "no", None: None}[shot.audio],
     }
     if all(value is None for value in values.values()) and split_long(shot.narration) != [shot.narration]:
         # Any directive keeps a long paragraph in one piece.

@@ -255,6 +255,8 @@ class Shot(Asset):
     """References the script pins (`samples:rocket`, `asset:<id>`, a URL)."""
     reference: Mapped[str | None]
     """A picture, named the same way, that a vendor's take begins with."""
+    audio: Mapped[bool | None]
+    """Whether the film has the take's own sound; null = as the brief says."""
     duration: Mapped[float | None] = mapped_column(Float)
     """Seconds on screen, known once the narration is spoken; a whole number of frames."""
     frames: Mapped[int | None]

@@ -83,12 +83,23 @@ def quote_take(model: Model, request: VideoRequest, today: date, *, seconds: int
     if request.clip is not None:
         raise Rejected(f"{model.id} is shown pictures, no clips.", code="no_reference", field="reference")
     model.check_prompt(words_for(request))
+    model.check_audio(request.audio)
     model.check_image(request.image)
     if request.image is None and not model.can("text_to_video"):
         raise Rejected(f"{model.id} makes films from a picture only.", code="no_reference", field="reference")
     frame = (request.width, request.height)
-    key = model.resolution_for(*frame) if model.resolutions else model.size_for(*frame) if model.sizes else ""
-    return model.quote(seconds or model.seconds_for(request.frames / request.fps), key, today=today)
+    key = (
+        resolution_of(model, request) if model.resolutions else model.size_for(*frame) if model.sizes else ""
+    )
+    length = seconds or model.seconds_for(request.frames / request.fps)
+    return model.quote(length, key, today=today, audio=request.audio)
+
+
+def resolution_of(model: Model, request: VideoRequest) -> str:
+    """The resolution that fits; some models make sound at one alone, their `wire.audio_resolution`."""
+    if request.audio and "audio_resolution" in model.wire:
+        return str(model.wire["audio_resolution"])
+    return model.resolution_for(request.width, request.height)
 
 
 class TakeVendor(Vendor):
@@ -105,14 +116,20 @@ class TakeVendor(Vendor):
         return quote_take(self.table.get(self.model, self._today), request, self._today)
 
 
+def switches(model: Model, request: VideoRequest) -> dict[str, Any]:
+    """What a model is given whatever is asked, `wire.input`, and with sound, `wire.input_with_audio`."""
+    wire = model.wire
+    return {**wire.get("input", {}), **(wire.get("input_with_audio", {}) if request.audio else {})}
+
+
 def input_for(model: Model, request: VideoRequest, shown: str | None) -> dict[str, Any]:
     """What a hosted model is given, in its own words; `shown` is its picture as the host takes it."""
     wire = model.wire
     seconds = model.seconds_for(request.frames / request.fps)
-    asked: dict[str, Any] = {"prompt": words_for(request), **wire.get("input", {})}
+    asked: dict[str, Any] = {"prompt": words_for(request), **switches(model, request)}
     asked["duration"] = wire["duration"].format(seconds) if "duration" in wire else seconds
     if model.resolutions:
-        resolution = model.resolution_for(request.width, request.height)
+        resolution = resolution_of(model, request)
         asked[wire.get("resolution", "resolution")] = wire.get("resolutions", {}).get(resolution, resolution)
     if wire.get("seed"):
         asked["seed"] = request.seed

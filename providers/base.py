@@ -383,6 +383,8 @@ class VideoRequest:
     move: str | None = None
     seed: int = 0
     start: float = 0.0
+    audio: bool = False
+    """Whether it comes with a sound of its own."""
 
 
 class VideoProvider(RemoteProvider[VideoRequest], Protocol):

@@ -13,7 +13,8 @@ Limits: tasks in work at once, per model and resource pack (429 1303); no cancel
 poll is told, 100 keep the address short. Results are kept for 30 days.
 Billing: per second of film, when a task succeeds; one unit is 0.14 USD. Prices stand in `kling.toml`.
 Quirks: `code: 0` only says that the call worked; 429 with 1100 to 1102 or 1304 is final; `multi_shot` is on
-unless switched off; Turbo knows no `audio`; the field sent as `external_task_id` comes back as `external_id`.
+unless switched off; `audio` is `native` or `off`, Turbo knows none, and 2.6 makes sound at 1080p alone;
+what 4k costs with sound is not told; the field sent as `external_task_id` comes back as `external_id`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,16 @@ from core.errors import (
     Unconfirmed,
 )
 from core.redact import redact
-from providers.asking import STATUSES, TakeVendor, download, mime_of, object_in, size_of, words_for
+from providers.asking import (
+    STATUSES,
+    TakeVendor,
+    download,
+    mime_of,
+    object_in,
+    resolution_of,
+    size_of,
+    words_for,
+)
 from providers.base import (
     Answer,
     AnswerState,
@@ -136,11 +146,11 @@ class Kling(TakeVendor):
     def _order(self, model: Model, request: VideoRequest, client_token: str) -> tuple[str, dict[str, Any]]:
         settings: dict[str, Any] = {
             "multi_shot": False,
-            "resolution": model.resolution_for(request.width, request.height),
+            "resolution": resolution_of(model, request),
             "duration": model.seconds_for(request.frames / request.fps),
         }
         if not model.id.endswith("3.0-turbo"):
-            settings["audio"] = "off"
+            settings["audio"] = "native" if request.audio else "off"
         body: dict[str, Any] = {
             "settings": settings,
             "options": {"external_task_id": client_token, **self._callback()},

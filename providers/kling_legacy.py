@@ -16,6 +16,7 @@ Pictures: the first frame, as base64; jpeg or png of 10 MB, 300 pixels a side, 1
 Limits: as `kling`; so are callbacks and errors.
 Billing: `final_unit_deduction`, units of 0.14 USD.
 Quirks: `duration` is text; it says `succeed`, not `succeeded`; `std` is 720p and `pro` 1080p.
+Which models make sound is not told here: those that do by the newer API are asked (UNVERIFIED).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from urllib.parse import quote
 import jwt
 
 from core.errors import Misconfigured, PipelineError, Rejected
-from providers.asking import STATUSES, words_for
+from providers.asking import STATUSES, resolution_of, words_for
 from providers.base import Answer, Handle, Submitted, VideoRequest
 from providers.kling import Kling, as_base64, read, unlisted
 from providers.models import Model, Models, load
@@ -90,9 +91,9 @@ class KlingLegacy(Kling):
         body: dict[str, Any] = {
             "model_name": model.id,
             "prompt": words_for(request),
-            "mode": _MODES[model.resolution_for(request.width, request.height)],
+            "mode": _MODES[resolution_of(model, request)],
             "duration": str(model.seconds_for(request.frames / request.fps)),
-            "sound": "off",
+            "sound": "on" if request.audio else "off",
             "external_task_id": client_token,
             **self._callback(),
         }

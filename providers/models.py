@@ -50,7 +50,8 @@ class Model:
     resolutions: tuple[str, ...] = ()
     sizes: tuple[str, ...] = ()
     ratios: tuple[str, ...] = ()
-    audio: StrictBool = False
+    audio: StrictBool | Literal["asked"] = False
+    """Whether its film has a sound of its own: always, or when that is asked for."""
     quality: Annotated[StrictInt, Field(ge=1, le=5)] = 3
     typical_seconds: Annotated[StrictInt, Field(gt=0)] | None = None
     """From asking to having, as we saw it or as the vendor says; None = nobody measured."""
@@ -77,15 +78,23 @@ class Model:
     def can(self, capability: Capability) -> bool:
         return capability in self.capabilities
 
-    def quote(self, quantity: float, key: str = "", *, today: date) -> Quote:
-        """Price so many of the card's units; without a card in force the price is not known."""
+    def quote(self, quantity: float, key: str = "", *, today: date, audio: bool = False) -> Quote:
+        """Price so many of the card's units; without a card in force the price is not known.
+
+        `audio`: with the sound that it makes when asked. Where only silence has a price, that is the least.
+        """
         if self.price is None:
             return Quote(0, basis=f"{self.id}: the vendor's price is not known here", known=False)
-        cost, basis = self.price.cost(quantity, key), f"{self.id}: {self.price.explain(quantity, key)}"
+        dearer = audio and self.audio == "asked"
+        known = not dearer or self.price.knows_audio(key)
+        audio = dearer and known
+        cost = self.price.cost(quantity, key, audio=audio)
+        basis = f"{self.id}: {self.price.explain(quantity, key, audio=audio)}"
+        if not known:
+            basis = f"{basis}; with sound its price is not known here"
         if self.price.expired(today):
-            basis = f"{basis}; it expired on {self.price.expires_at}"
-            return Quote(cost, currency=self.price.currency, basis=basis, known=False)
-        return Quote(cost, currency=self.price.currency, basis=basis)
+            known, basis = False, f"{basis}; it expired on {self.price.expires_at}"
+        return Quote(cost, currency=self.price.currency, basis=basis, known=known)
 
     # -- what is asked for ------------------------------------------------------------------------
 
@@ -141,6 +150,11 @@ class Model:
                 field="prompt",
             )
         return prompt
+
+    def check_audio(self, wanted: bool) -> None:
+        """Raise Rejected when it makes no sound and that is asked for."""
+        if wanted and not self.audio:
+            raise Rejected(f"{self.id} makes no sound.", code="no_sound", field="audio")
 
     def begin_with_picture(self) -> None:
         """Raise Rejected when it makes no film from a picture."""

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 from core.answers import Answer as HttpAnswer
 from core.errors import Misconfigured, Moderated, PipelineError, Rejected, Retryable
 from core.redact import redact
-from providers.asking import data_uri, download, object_in, refusal, words_for
+from providers.asking import data_uri, download, object_in, refusal, switches, words_for
 from providers.base import (
     Answer,
     AnswerState,
@@ -137,7 +137,7 @@ def _body(model: Model, request: VideoRequest) -> dict[str, Any]:
     asked: dict[str, Any] = {
         "model": model.id,
         "promptText": words_for(request),
-        **model.wire.get("input", {}),
+        **switches(model, request),
     }
     if request.image:
         asked["promptImage"] = data_uri(request.image)

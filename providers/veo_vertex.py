@@ -11,7 +11,8 @@ Call: POST …/models/{model}:predictLongRunning, then POST …:fetchPredictOper
 Result: inside the answer, as base64; it is not kept with the submission but asked for again. Films of 4k
 would be longer than an answer may be here, and are not offered; a bucket (`storageUri`) is not used.
 Limits: 50 requests a minute; otherwise, and in its words, as `veo`. No callbacks, no cancelling.
-Billing: per second, with sound. The card is the Gemini API's: that Vertex's is the same is UNVERIFIED.
+Billing: per second, with sound. The card is the Gemini API's: that Vertex's is the same is UNVERIFIED. What a
+film with `generateAudio` off costs was not found, so it is never off: a film has its sound, asked for or not.
 """
 
 from __future__ import annotations

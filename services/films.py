@@ -151,6 +151,7 @@ def plan_shots(script: ScriptText) -> list[dict[str, Any]]:
             "image": shot.image,
             "clip": shot.clip,
             "reference": shot.reference,
+            "audio": shot.audio,
         }
         for number, (scene, shot) in enumerate(script.shots, start=1)
     ]

@@ -77,10 +77,19 @@ def for_stock(picture: str | None, reference: str | None, params: dict[str, Any]
     return {"picture": picture, "reference": reference, "licences": params["licences"]}
 
 
+def wants_sound(shot: Shot, params: dict[str, Any]) -> bool:
+    """Whether the film has the own sound of this shot's take."""
+    return bool(params.get("audio") if shot.audio is None else shot.audio)
+
+
 def for_take(
     film: Film, shot: Shot, params: dict[str, Any], *, retake: int, picture: str | None, shown: bool
 ) -> Inputs:
-    """The frozen request, and the digest of the picture; `shown` says whether there is stock to show."""
+    """The frozen request, and the digest of the picture; `shown` says whether there is stock to show.
+
+    A request for silence says nothing of sound.
+    """
+    sound = {"audio": True} if wants_sound(shot, params) else {}
     return {
         "request": {
             "purpose": "shot",
@@ -92,6 +101,7 @@ def for_take(
             "frames": shot.frames,
             "move": shot.camera or "auto",
             "seed": (params["seed"] * 7919 + shot.position * 101 + retake) % 2**31,
+            **sound,
         },
         "picture": picture,
     }

@@ -74,6 +74,7 @@ WORDS = {
     "segments": "shots",
     "candidates": "pictures found",
     "master": "picture or sound",
+    "audio": "own sound",
 }
 """What people call an input, where its own name is another."""
 

@@ -158,11 +158,12 @@ class FilmScene(Scene):
             asked = inputs.for_take(
                 film, shot, self._params, retake=retake, picture=picture, shown=stock is not None
             )
+            sound = {"audio": inputs.wants_sound(shot, self._params)}
             if "picture" not in row.inputs:  # a vendor was asked, in words
                 words = str(row.params.get("instructions") or "")
                 begins = self._file(self._references[shot.id], RenditionRole.ORIGINAL)
-                return {"request": inputs.for_vendor(asked["request"], words, begins)}
-            return asked
+                return {"request": inputs.for_vendor(asked["request"], words, begins), **sound}
+            return {**asked, **sound}
         if kind == "clean_take":
             return {"take": file}
         if kind == "render_segment" and shot.id in self._at:

@@ -114,9 +114,13 @@ class Dialect:
         token: str | None = None,
         vendor_id: str | None = None,
         callback_url: str | None = None,
+        audio: bool = False,
         facts: dict[str, Any] | None = None,
     ) -> Task | None:
-        """Make a task of it, charged when it succeeds; None: its `token` is taken."""
+        """Make a task of it, charged when it succeeds; None: its `token` is taken.
+
+        `audio`: its film has a sound of its own.
+        """
         takes = self.temper.task_seconds * (5 if "slow" in submit.faults else 1)
         task = self.books.add(
             self.slug,
@@ -131,7 +135,7 @@ class Dialect:
             done=None if "never" in submit.faults else time.time() + takes,
             fails="failed" in submit.faults,
             faults=submit.faults,
-            facts={**(facts or {}), "callback_url": callback_url, "host": request.host_url},
+            facts={**(facts or {}), "audio": audio, "callback_url": callback_url, "host": request.host_url},
         )
         if task is not None and callback_url and task.done is not None:
             self._tell(task, callback_url)
@@ -191,7 +195,12 @@ class Dialect:
     def footage(self, task: Task) -> bytes:
         """What a task has made, whole."""
         return film_of(
-            self.films, width=task.width, height=task.height, seconds=task.seconds, mark=f"task {task.id}"
+            self.films,
+            width=task.width,
+            height=task.height,
+            seconds=task.seconds,
+            mark=f"task {task.id}",
+            audio=bool(task.facts.get("audio")),
         )
 
     def working(self) -> int:

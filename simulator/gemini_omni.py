@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 from flask import Blueprint, Response, jsonify, request
 
 from simulator.books import Task
-from simulator.footage import film_of
 from simulator.gemini_events import EventDialect
 from simulator.google import RATIOS, error, stranger
 
@@ -124,10 +123,7 @@ class GeminiOmni(EventDialect):
         part = {"type": "video", "mime_type": "video/mp4"}
         if not task.facts["inline"]:
             return {**part, "uri": self.file_uri(task)}
-        film = film_of(
-            self.films, width=task.width, height=task.height, seconds=task.seconds, mark=f"task {task.id}"
-        )
-        return {**part, "data": base64.b64encode(film).decode()}
+        return {**part, "data": base64.b64encode(self.footage(task)).decode()}
 
     def _asked(self, number: str) -> Task | Response:
         if (refusal := stranger()) is not None:

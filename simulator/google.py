@@ -37,7 +37,10 @@ class GoogleDialect(Dialect):
     def take(
         self, *, model: str, prompt: str, resolution: str, ratio: str, seconds: int, price: int, **more: Any
     ) -> Task | Response:
-        """Accept what is in order, or answer as its faults say. Nothing here protects against a repeat."""
+        """Accept what is in order, or answer as its faults say. Nothing here protects against a repeat.
+
+        Films have sound, unless `more` says otherwise.
+        """
         submit = self.submitting(prompt)
         if (refusal := submit.refused()) is not None:
             answer: Response = refusal
@@ -52,7 +55,7 @@ class GoogleDialect(Dialect):
             width=round(across * unit),
             height=round(down * unit),
             seconds=seconds,
-            **more,
+            **{"audio": True, **more},
         )
         assert task is not None
         trouble: Response | None = submit.answered(None)

@@ -28,6 +28,11 @@ PRICES = {
 }
 SIDES = {"720p": 720, "1080p": 1080, "4k": 2160}
 ASPECTS = {"16:9": (16, 9), "9:16": (9, 16), "1:1": (1, 1)}
+WITH_AUDIO = {"kling-3.0": {"720p": 126_000, "1080p": 168_000}}
+"""Prices with sound where they are known; elsewhere it is half as much again, as it is there."""
+SILENT = ("kling-2.5-turbo",)
+FULL_ONLY = ("kling-2.6",)
+"""Models that make sound at 1080p alone."""
 _REFUSALS = {
     "throttled": (429, 1302, "Request rate over the limit"),
     "throttled-wait": (429, 1302, "Request rate over the limit"),
@@ -49,6 +54,7 @@ _WORDS = {
 class Kling(Dialect):
     slug: ClassVar[str] = "kling"
     prices: ClassVar[dict[str, dict[str, int]]] = PRICES
+    with_audio: ClassVar[dict[str, dict[str, int]]] = WITH_AUDIO
 
     def routes(self, doors: Blueprint) -> None:
         doors.post("/text-to-video/<model>")(self.create)
@@ -83,6 +89,7 @@ class Kling(Dialect):
             seconds=settings.get("duration", 5),
             options=options,
             picture=_content(body, "first_frame", "url") if begins else None,
+            audio=settings.get("audio") == "native",
         )
 
     def order(
@@ -95,12 +102,16 @@ class Kling(Dialect):
         seconds: int,
         options: dict[str, Any],
         picture: str | None,
+        audio: bool,
     ) -> Any:
         """Take a request that is in order."""
         external = options.get("external_task_id")
         submit = self.submitting(prompt, external)
         if (refusal := submit.refused()) is not None:
             return refusal
+        rate = self.prices[model][resolution]
+        if audio:
+            rate = self.with_audio.get(model, {}).get(resolution, rate * 3 // 2)
         across, down = ASPECTS[aspect]
         unit = SIDES[resolution] / min(across, down)
         task = self.accept(
@@ -111,7 +122,8 @@ class Kling(Dialect):
             width=round(across * unit),
             height=round(down * unit),
             seconds=seconds,
-            price=self.prices[model][resolution] * seconds,
+            price=rate * seconds,
+            audio=audio,
             callback_url=options.get("callback_url"),
             facts={"picture": len(picture or "")},
         )
@@ -193,8 +205,18 @@ def _wrong(model: str, body: Any, *, begins: bool) -> Response | None:
         return error(400, 1201, "audio is not supported by this model")
     durations = range(3, 16) if model.startswith("kling-3") else (5, 10)
     prompt = _content(body, "prompt", "text") if begins else body["prompt"]
-    offered = {"resolution": PRICES[model], "aspect_ratio": ASPECTS, "duration": durations}
-    return judge(prompt, 3072, settings, offered)
+    sounds = ("off",) if model in SILENT else ("off", "native")
+    offered = {
+        "resolution": PRICES[model],
+        "aspect_ratio": ASPECTS,
+        "duration": durations,
+        "audio": sounds,
+    }
+    fault = judge(prompt, 3072, settings, offered)
+    if fault is None and settings.get("audio") == "native" and model in FULL_ONLY:
+        full = settings.get("resolution", "720p") == "1080p"
+        return None if full else error(400, 1201, "audio needs the resolution 1080p")
+    return fault
 
 
 def judge(prompt: Any, longest: int, settings: dict[str, Any], offered: dict[str, Any]) -> Response | None:

@@ -21,6 +21,9 @@ PRICES = {
     "kling-v2-6": {"720p": 42_000, "1080p": 70_000},
     "kling-v2-5-turbo": {"720p": 42_000, "1080p": 70_000},
 }
+WITH_AUDIO = {"kling-v3": {"720p": 126_000, "1080p": 168_000}}
+SILENT = ("kling-v2-5-turbo",)
+FULL_ONLY = ("kling-v2-6",)
 _MODES = {"std": "720p", "pro": "1080p"}
 _KINDS = ("text2video", "image2video")
 _OPTIONS = {"callback_url", "external_task_id", "watermark_info"}
@@ -31,6 +34,7 @@ _WORDS = {"succeeded": "succeed"}
 class KlingLegacy(Kling):
     slug: ClassVar[str] = "kling_legacy"
     prices: ClassVar[dict[str, dict[str, int]]] = PRICES
+    with_audio: ClassVar[dict[str, dict[str, int]]] = WITH_AUDIO
 
     def routes(self, doors: Blueprint) -> None:
         for kind in _KINDS:
@@ -51,6 +55,7 @@ class KlingLegacy(Kling):
             seconds=int(body.get("duration", "5")),
             options={name: body[name] for name in _OPTIONS & body.keys()},
             picture=body.get("image"),
+            audio=body.get("sound") == "on",
         )
 
     def show(self, kind: str, number: str) -> Any:
@@ -108,8 +113,12 @@ def _wrong(body: Any, *, begins: bool) -> Response | None:
     if begins and not is_picture(body.get("image")):
         return error(400, 1201, "image is an address or base64")
     durations = [str(n) for n in range(3, 16)] if model == "kling-v3" else ["5", "10"]
-    offered = {"mode": _MODES, "aspect_ratio": ASPECTS, "duration": durations, "sound": ("on", "off")}
-    return judge(body.get("prompt"), 2500, body, offered)
+    sounds = ("off",) if model in SILENT else ("on", "off")
+    offered = {"mode": _MODES, "aspect_ratio": ASPECTS, "duration": durations, "sound": sounds}
+    fault = judge(body.get("prompt"), 2500, body, offered)
+    if fault is None and body.get("sound") == "on" and model in FULL_ONLY:
+        return None if body.get("mode") == "pro" else error(400, 1201, "sound needs the mode pro")
+    return fault
 
 
 DIALECT = KlingLegacy

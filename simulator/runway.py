@@ -22,13 +22,13 @@ SEEDANCE = FULL | {"960:960", "1440:1440"}
 MODELS: dict[str, dict[str, Any]] = {
     "gen4.5": {"duration": range(2, 11), "ratio": WIDE, "shown": SQUARISH, "credits": 12},
     "gen4_turbo": {"duration": range(2, 11), "ratio": set(), "shown": SQUARISH, "credits": 5},
-    "veo3.1": {"duration": (4, 6, 8), "ratio": FULL, "shown": FULL, "audio": True, "credits": 20},
-    "veo3.1_fast": {"duration": (4, 6, 8), "ratio": FULL, "shown": FULL, "audio": True, "credits": 10},
+    "veo3.1": {"duration": (4, 6, 8), "ratio": FULL, "shown": FULL, "audio": 40, "credits": 20},
+    "veo3.1_fast": {"duration": (4, 6, 8), "ratio": FULL, "shown": FULL, "audio": 15, "credits": 10},
     "seedance2": {
         "duration": range(4, 16),
         "ratio": SEEDANCE,
         "shown": SEEDANCE,
-        "audio": True,
+        "audio": 72,
         "credits": 36,
     },
     "gemini_omni_flash": {
@@ -36,6 +36,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "ratio": WIDE,
         "shown": WIDE,
         "seed": False,
+        "loud": True,
         "credits": 10,
     },
 }
@@ -87,7 +88,7 @@ class Runway(Dialect):
             return refusal
         facts = MODELS[body["model"]]
         across, down = map(int, body["ratio"].split(":"))
-        units = facts["credits"] * body["duration"] * (2 if body.get("audio") else 1)
+        units = facts["audio" if body.get("audio") else "credits"] * body["duration"]
         task = self.accept(
             submit,
             vendor_id=str(uuid.uuid4()),
@@ -97,6 +98,7 @@ class Runway(Dialect):
             height=down,
             seconds=body["duration"],
             price=units * _CREDIT,
+            audio=bool(body.get("audio") or facts.get("loud")),
         )
         assert task is not None
         return submit.answered(jsonify({"id": task.vendor_id, "estimatedCost": {"credits": units}}))
@@ -160,6 +162,8 @@ def _misfit(body: Any, *, shown: bool) -> Response | None:
     known |= {name for name, usual in (("seed", True), ("audio", False)) if facts.get(name, usual)}
     if unknown := [name for name in body if name not in known]:
         return _invalid(unknown[0], "Unrecognized key")
+    if not isinstance(body.get("audio", False), bool):
+        return _invalid("audio", "Expected boolean")
     words = body.get("promptText")
     if not isinstance(words, str) or not 0 < len(words.encode("utf-16-le")) // 2 <= PROMPTS.get(
         body["model"], 1000

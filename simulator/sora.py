@@ -87,6 +87,7 @@ class Sora(Dialect):
             seconds=int(asked["seconds"]),
             price=rate * int(asked["seconds"]),
             callback_url=self._webhook,
+            audio=True,
         )
         assert task is not None
         return submit.answered(jsonify(self._shown(task)))

@@ -101,6 +101,8 @@ def wrong(prices: dict[str, dict[str, int]], known: set[str], model: str, body: 
         return _invalid("resolution or aspectRatio is not supported")
     if int(seconds) not in (4, 6, 8) or (resolution != "720p" and int(seconds) != 8):
         return _invalid("durationSeconds is out of bound")
+    if not isinstance(parameters.get("generateAudio", True), bool):
+        return _invalid("generateAudio is a boolean")
     return None if parameters.get("sampleCount", 1) == 1 else _invalid("sampleCount is 1")
 
 

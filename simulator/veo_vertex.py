@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from flask import Blueprint, Response, jsonify, request
 
 from simulator.books import Task
-from simulator.footage import film_of
 from simulator.google import error
 from simulator.veo import REASON, Veo, reading, wrong
 
@@ -41,7 +40,9 @@ class VeoVertex(Veo):
             return refusal
         assert isinstance(body, dict)
         taken = self.take(
-            **reading(PRICES, model, body), facts={"home": f"projects/{project}/locations/{place}"}
+            **reading(PRICES, model, body),
+            audio=body.get("parameters", {}).get("generateAudio", True),
+            facts={"home": f"projects/{project}/locations/{place}"},
         )
         return taken if isinstance(taken, Response) else jsonify({"name": self.name(taken)})
 
@@ -75,9 +76,7 @@ class VeoVertex(Veo):
     def _video(self, task: Task) -> dict[str, str]:
         """The film in an answer. The first one says that it is made; faults begin with the next."""
         times = self.books.count(f"brought:{task.id}")
-        film = film_of(
-            self.films, width=task.width, height=task.height, seconds=task.seconds, mark=f"task {task.id}"
-        )
+        film = self.footage(task)
         if times > 1 and ("missing" in task.faults or ("missing-once" in task.faults and times == 2)):
             return {"mimeType": "video/mp4"}
         if times > 1 and ("corrupt" in task.faults or ("corrupt-once" in task.faults and times == 2)):

@@ -18,7 +18,7 @@ from services.money import money_mode
 from services.timeline import frames_for, picture_times
 from tasks.limits import circuit_open
 from tasks.routing import check_providers, choose, look_at, refuse_unknown_price, routing_json
-from tasks.wiring import check_names, open_moderator, open_speech, open_writer
+from tasks.wiring import check_names, enabled_sources, open_moderator, open_speech, open_writer
 
 WORDS_PER_SECOND = 2.4
 
@@ -124,6 +124,7 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
             height=height,
             fps=params["fps"] if params["fps"] in FPS else 30,
             frames=frames_for(spoken or None, shot.duration, params["fps"]),
+            audio=params["audio"] if shot.audio is None else shot.audio,
         )
         if shot.narration:
             said = speech.quote(len(shot.narration))
@@ -144,6 +145,7 @@ def _take_line(subject: str, params: dict[str, Any], ask: VideoRequest, shot: Sh
         ask,
         pinned=bool(shot.image or shot.clip),
         begins=bool(shot.reference),
+        moving=_may_move(shot, params),
         circuit_open=circuit_open,
     )
     try:
@@ -158,6 +160,14 @@ def _take_line(subject: str, params: dict[str, Any], ask: VideoRequest, shot: Sh
         )
         return line | {"refusal": error.message, "routing": routing_json(policy, found)}
     return _line("submit_take", subject, route.provider.slug, route.quote) | {"routing": route.to_json()}
+
+
+def _may_move(shot: ShotPlan, params: dict[str, Any]) -> bool:
+    """Whether this machine would show a clip: the script's, or one that a search may find."""
+    if shot.clip or shot.image or not shot.search_words:
+        return bool(shot.clip)
+    sources = enabled_sources("clip") if params["sources"] is None else params["sources"]
+    return any("clip" in SOURCES.get(slug).kinds for slug in sources)
 
 
 def _bought_line(

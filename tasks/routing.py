@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # quotes are asked of the API's process, which loads no image
 
 _EXPECTED = ("taken", "spare", "tried", "pinned")
 NOBODY: Mapping[tuple[str, str], str] = {}
-UNKNOWN_PRICE = "unknown_price"
+UNKNOWN_PRICE, NO_SOUND = "unknown_price", "no_sound"
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ def look_at(
     *,
     pinned: bool = False,
     begins: bool = False,
+    moving: bool = False,
     tried: Mapping[tuple[str, str], str] = NOBODY,
     circuit_open: Callable[[str], bool] = lambda _: False,
     craft: Craft | None = None,
@@ -127,7 +128,8 @@ def look_at(
 
     `tried` are providers with their models that could not, and why. A `pinned` take shows the picture its
     script names, so vendors are passed over; one that `begins` with a picture needs a model that can, also
-    while the picture itself is not there yet.
+    while the picture itself is not there yet. `moving` says that this machine would show a clip, whose own
+    sound it can keep.
     """
     return [
         _look(
@@ -136,6 +138,7 @@ def look_at(
             request,
             pinned=pinned,
             begins=begins,
+            moving=moving,
             tried=tried,
             circuit_open=circuit_open,
             craft=craft,
@@ -175,6 +178,7 @@ def _look(
     *,
     pinned: bool,
     begins: bool,
+    moving: bool,
     tried: Mapping[tuple[str, str], str],
     circuit_open: Callable[[str], bool],
     craft: Craft | None,
@@ -191,6 +195,12 @@ def _look(
             return Look(replace(found, code="tried", message=tried[slug, provider.model]))
         if pinned and not provider.local:
             return Look(replace(found, code="pinned", message="The script says which picture is shown."))
+        if request.audio and provider.local and not moving:
+            raise Rejected(
+                f"{slug} makes no sound: it keeps that of a clip, and here it would show none.",
+                code=NO_SOUND,
+                field="audio",
+            )
         found = replace(found, quote=provider.quote(request))
         refuse_unknown_price(name, found.quote, params)
     except (Misconfigured, Rejected) as error:
@@ -244,11 +254,29 @@ def _rank(policy: str, found: Considered) -> tuple[float, ...]:
 
 def _refusal(looks: Sequence[Look]) -> PipelineError:
     errors = [look.error for look in looks if look.error is not None]
-    if len(looks) == 1 and errors:
+    silent = [error for error in errors if error.code == NO_SOUND]
+    if len(looks) == 1 and errors and not silent:
         return errors[0]
     reasons = " ".join(f"{look.found.provider}: {look.found.message}" for look in looks)
     said = f"No provider makes this take. {reasons}"
+    if silent:
+        said = f"{said} {_who_makes_sound([look.found.provider for look in looks])}"
+    if len(silent) == len(looks):
+        return Rejected(said, code=NO_SOUND, field="audio")
     for error in errors:
         if error.code == UNKNOWN_PRICE:
             return Rejected(said, code=error.code, field=error.field)
     return Permanent(said, code="no_take")
+
+
+def _who_makes_sound(slugs: Sequence[str]) -> str:
+    """Say which models of these providers could make a take with a sound of its own."""
+    today = datetime.now(UTC).date()
+    able = [
+        f"{slug}:{model.id}"
+        for slug in dict.fromkeys(slugs)
+        if has_models(slug)
+        for model in load(slug).all
+        if model.audio and not model.retired(today)
+    ]
+    return f"These make sound: {', '.join(able)}." if able else "Nobody in the brief makes sound."

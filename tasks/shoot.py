@@ -58,15 +58,23 @@ def submit_take(run: Run) -> None:
         should_stop=run.stopped,
     )
     told = ask_vendor(run, request, begun_with)
-    pinned = bool(shot.image or shot.clip)
     with ask_for_take(told) as ask:
-        looks = look_at(run.params, ask, pinned=pinned, tried=tried, circuit_open=circuit_open, craft=craft)
+        looks = look_at(
+            run.params,
+            ask,
+            pinned=bool(shot.image or shot.clip),
+            moving=stock is not None and stock.kind is AssetKind.CLIP,
+            tried=tried,
+            circuit_open=circuit_open,
+            craft=craft,
+        )
     route = choose(run.params["routing"], looks)
     provider = route.provider
     if not provider.local:
         commission(run, route, shot, told)
         return
     made = run.remember(provider=provider.slug, model=provider.model, **asked)
+    run.note(audio=ask.audio)
     if made is None:
         made = _make(run, route, shot, request, stock, original)
     with run.saving() as session:

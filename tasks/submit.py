@@ -69,6 +69,7 @@ def commission(run: Run, route: Route, shot: Shot, request: dict[str, Any]) -> N
     """Write down what a vendor is to make, unless an equal take was paid for before."""
     provider, quote = route.provider, route.quote
     made = run.remember(provider=provider.slug, model=provider.model, request=request)
+    run.note(audio="audio" in request)
     if made is not None:
         with run.saving() as session:
             take = add_vendor_take(

@@ -40,8 +40,9 @@ class MadeUp(Vendor):
         if model.ratios:
             model.ratio_for(request.width, request.height)
         model.check_prompt(request.prompt)
+        model.check_audio(request.audio)
         seconds = model.seconds_for(request.frames / request.fps)
-        return model.quote(seconds, today=self._today)
+        return model.quote(seconds, today=self._today, audio=request.audio)
 
 
 ADAPTER = MadeUp
@@ -49,7 +50,13 @@ ADAPTER = MadeUp
 
 
 def model(
-    name: str, *, amount: int | None = None, currency: str = "USD", expired: bool = False, **more
+    name: str,
+    *,
+    amount: int | None = None,
+    with_audio: int | None = None,
+    currency: str = "USD",
+    expired: bool = False,
+    **more,
 ) -> str:
     """A `[[models]]` table; without an amount it has no price."""
     values = {"capabilities": ["text_to_video"], "durations": [5, 10], **more}
@@ -61,6 +68,7 @@ def model(
             'source = "made up"', "checked_on = 2026-01-01", f"expires_at = {until}",
             f"examples = [{{ seconds = 2, cost = {2 * amount} }}]",
         ]  # fmt: skip
+        lines += [] if with_audio is None else [f"with_audio = {with_audio}"]
     return "\n".join(lines) + "\n"
 
 

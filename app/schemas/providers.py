@@ -12,13 +12,18 @@ CIRCUIT = ("closed", "half_open", "open")
 
 
 class PriceOut(Out):
-    """A list price in micro-units for `per` units: `amount`, or `amounts` by resolution or the like."""
+    """A list price in micro-units for `per` units: `amount`, or `amounts` by resolution or the like.
+
+    `with_audio` and `amounts_with_audio` where a film costs another price with its own sound.
+    """
 
     currency = fields.String(required=True)
     unit = fields.String(required=True)
     per = fields.Integer(required=True)
     amount = fields.Integer(required=True, allow_none=True)
     amounts = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    with_audio = fields.Integer(required=True, allow_none=True)
+    amounts_with_audio = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     source = fields.String(required=True)
     checked_on = fields.Date(required=True)
     expires_at = fields.Date(required=True)
@@ -42,7 +47,9 @@ class ModelOut(Out):
     resolutions = fields.List(fields.String(), required=True)
     sizes = fields.List(fields.String(), required=True)
     ratios = fields.List(fields.String(), required=True)
-    audio = fields.Boolean(required=True)
+    audio = fields.Boolean(
+        required=True, metadata={"description": "Whether it makes sound, always or when asked."}
+    )
     quality = fields.Integer(required=True, metadata={"description": "Our mark from 1 to 5, for `best`."})
     typical_seconds = fields.Integer(required=True, allow_none=True)
     released = fields.Date(required=True, allow_none=True)

@@ -6,7 +6,7 @@ from marshmallow import fields, validate
 
 from app.paging import PageArgs
 from app.schemas.base import AssetOut, In, Out, currency, micros, page_of, words
-from core.briefs import ASPECTS, CAPTION_STYLES, MAX_SCRIPT, SCRIPT_FORMATS
+from core.briefs import ASPECTS, CAPTION_STYLES, MAX_SCRIPT, SCRIPT_FORMATS, StrictBoolean
 from db.assets import ProjectStage, Validation
 
 STAGES = [stage.value for stage in ProjectStage]
@@ -167,6 +167,10 @@ class _ShotFields(In):
     reference = words(
         2_000, allow_none=True, metadata={"description": "A picture that a vendor's take begins with."}
     )
+    audio = StrictBoolean(
+        allow_none=True,
+        metadata={"description": "The film has the take's own sound; null = as the brief says."},
+    )
 
 
 class ShotIn(_ShotFields):
@@ -201,6 +205,7 @@ class ShotOut(AssetOut):
     image = fields.String(required=True, allow_none=True)
     clip = fields.String(required=True, allow_none=True)
     reference = fields.String(required=True, allow_none=True)
+    audio = fields.Boolean(required=True, allow_none=True)
     duration = fields.Float(required=True, allow_none=True)
     frames = fields.Integer(required=True, allow_none=True)
     selected_take_id = fields.UUID(required=True, allow_none=True)

@@ -910,6 +910,7 @@ def upgrade() -> None:
         sa.Column("image", sa.Text(), nullable=True),
         sa.Column("clip", sa.Text(), nullable=True),
         sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("audio", sa.Boolean(), nullable=True),
         sa.Column("duration", sa.Float(), nullable=True),
         sa.Column("frames", sa.Integer(), nullable=True),
         sa.Column("words", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),

@@ -258,6 +258,21 @@ def test_a_quote_counts_only_models_that_can_begin_with_a_shots_reference(client
     assert takes[0]["routing"]["considered"][0]["code"] == "no_reference"
 
 
+def test_a_quote_prices_a_shots_own_sound_and_says_who_makes_none(client, priced):
+    script = "# Up\n\n[audio: yes]\nRain.\n\nWind.\n\n[image: samples:rocket]\n[audio: yes]\nA rocket."
+    brief = {"script": script, "providers": ["kling:kling-2.5-turbo", "kling", "local"]}
+    answer = client.post("/api/v1/quotes", json={"kind": "film", "params": brief}).json
+    takes = [line for line in answer["lines"] if line["step"] == "submit_take"]
+    found = [[one["code"] for one in take["routing"]["considered"]] for take in takes]
+    assert found == [
+        ["no_sound", "taken", "no_sound"], ["taken", "spare", "spare"], ["pinned", "pinned", "no_sound"]
+    ]  # fmt: skip
+    assert takes[0]["amount"] % 126_000 == 0 < takes[0]["amount"]
+    assert takes[1]["amount"] == 5 * 42_000
+    assert "keeps that of a clip" in takes[2]["refusal"]
+    assert "kling:kling-3.0" in takes[2]["refusal"]
+
+
 @pytest.mark.parametrize("accepted", [False, True])
 def test_a_quote_refuses_narrations_whose_price_nobody_knows_until_the_brief_accepts_it(
     client, app, monkeypatch, accepted

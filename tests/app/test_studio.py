@@ -155,6 +155,22 @@ def test_a_word_file_with_a_dtd_is_refused(client, ids):
     assert client.post(address, data={"file": (out, "a.docx")}).status_code == 422
 
 
+def test_a_shot_says_whether_the_film_has_its_takes_own_sound(client, ids):
+    address = f"/api/v1/shots/{ids['shot_id']}"
+    assert client.get(address).json["audio"] is None
+    for value in (True, False, None):
+        tag = client.get(address).headers["ETag"]
+        changed = client.patch(address, json={"audio": value}, headers={"If-Match": tag})
+        assert (changed.status_code, changed.json["audio"]) == (200, value)
+    tag = changed.headers["ETag"]
+    for value in ("yes", 1, "true"):
+        refused = client.patch(address, json={"audio": value}, headers={"If-Match": tag})
+        assert refused.status_code == 422
+        assert "audio" in refused.json["errors"]
+    made = client.post("/api/v1/shots", json={"film_id": str(ids["film_id"]), "audio": True})
+    assert (made.status_code, made.json["audio"]) == (201, True)
+
+
 def test_shots_are_inserted_reordered_and_taken_out(client, ids):
     film = str(ids["film_id"])
     first = str(ids["shot_id"])

@@ -66,6 +66,7 @@ def shot_plans(draw) -> ShotPlan:
         duration=draw(st.none() | st.floats(0.5, 60)),
         image=draw(st.none() | reference),
         reference=draw(st.none() | reference),
+        audio=draw(st.none() | st.booleans()),
         camera=draw(st.none() | st.sampled_from(CAMERA_MOVES)),
         title=draw(st.none() | said.filter(bool)),
     )
@@ -183,6 +184,8 @@ def test_fountain_tells_dialogue_and_leaves_out_what_is_not_filmed():
         ("[clip: asset:12]\nText.", "asset's id"),
         ("[reference: asset:12]\nText.", "asset's id"),
         ("[reference: a picture]\nText.", "does not understand 'a picture'"),
+        ("[audio: on]\nText.", "is yes or no, not 'on'"),
+        ("[audio:]\nText.", "is yes or no"),
         ("[image: samples:a]\n[image: samples:b]\nText.", "Line 2: this shot already has .image"),
         ("[image: samples:a]\n[clip: samples:b]\nText.", "Line 1: .*not both"),
         ("Text.\n\n[camera: still]", "Line 3: .*something to say or to show"),
@@ -275,3 +278,21 @@ def test_speaking_time_counts_words_or_characters():
 def test_a_stored_value_that_is_no_script_is_invalid(stored):
     with pytest.raises(Invalid):
         Script.from_json(stored)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "text"),
+    [
+        ("plain", "[audio: yes]\nRain.\n\n[Audio: NO]\nWind.\n\nSnow."),
+        ("markdown", "# T\n\n- [audio: yes]\n  Rain.\n\n[audio: no]\nWind.\n\nSnow."),
+        ("fountain", "Rain. [[audio: yes]]\n\nWind. [[audio: no]]\n\nSnow."),
+    ],
+)
+def test_a_shot_asks_for_its_takes_own_sound_in_every_dialect(fmt, text):
+    script = parse_script(text, fmt)
+    assert [(shot.narration, shot.audio) for _, shot in script.shots] == [
+        ("Rain.", True), ("Wind.", False), ("Snow.", None)
+    ]  # fmt: skip
+    written = format_script(script)
+    assert (written.count("[audio: yes]"), written.count("[audio: no]")) == (1, 1)
+    assert parse_script(written) == script

@@ -64,9 +64,12 @@ def test_every_rate_card_gives_its_own_worked_examples(path):
         if model.price is not None:
             assert model.price.examples
             for example in model.price.examples:
-                assert (
-                    model.price.cost(example.quantity(model.price.unit), example.resolution) == example.cost
-                )
+                quantity = example.quantity(model.price.unit)
+                cost = model.price.cost(quantity, example.resolution, audio=example.audio)
+                assert cost == example.cost
+            priced = model.price.with_audio is not None or model.price.amounts_with_audio
+            assert any(example.audio for example in model.price.examples) is bool(priced)
+            assert not priced or model.audio == "asked", "what always sounds has one price"
 
 
 def test_a_model_is_priced_by_its_card_and_the_quote_says_where_it_was_read(acme):
@@ -81,6 +84,48 @@ def test_a_card_that_has_expired_still_computes_and_is_not_known(acme):
     quote = acme.price("new-2", 5, "720p", today=date(2027, 5, 1))
     assert (quote.amount, quote.known) == (420_000, False)
     assert "expired on 2027-05-01" in quote.basis
+
+
+SOUNDING = EXAMPLE.replace("quality = 4", 'audio = "asked"\nquality = 4').replace(
+    'source = "the vendor', 'amounts_with_audio = { "720p" = 126_000 }\nsource = "the vendor'
+)
+
+
+def test_sound_that_is_asked_for_has_its_own_price_where_the_card_knows_it(written):
+    model = read(written(SOUNDING)).find("new-2")
+    told = {}
+    for audio in (False, True):
+        for key in ("720p", "1080p"):
+            quote = model.quote(5, key, today=TODAY, audio=audio)
+            told[audio, key] = (quote.amount, quote.known)
+    assert told == {
+        (False, "720p"): (420_000, True), (False, "1080p"): (560_000, True),
+        (True, "720p"): (630_000, True), (True, "1080p"): (560_000, False),
+    }  # fmt: skip
+    assert "720p with sound" in model.quote(5, "720p", today=TODAY, audio=True).basis
+    assert "with sound its price is not known" in model.quote(5, "1080p", today=TODAY, audio=True).basis
+    stale = model.quote(5, "720p", today=date(2027, 5, 1), audio=True)
+    assert (stale.amount, stale.known) == (630_000, False)
+
+
+def test_what_always_makes_sound_costs_what_the_card_says(written):
+    model = read(written(SOUNDING.replace('audio = "asked"', "audio = true"))).find("new-2")
+    quote = model.quote(5, "1080p", today=TODAY, audio=True)
+    assert (quote.amount, quote.known) == (560_000, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "able"), [('audio = "asked"', True), ("audio = true", True), ("audio = false", False)]
+)
+def test_sound_is_refused_by_a_model_that_makes_none_and_only_when_it_is_asked_for(written, line, able):
+    model = read(written(EXAMPLE.replace("quality = 4", line))).find("new-2")
+    model.check_audio(False)
+    if able:
+        model.check_audio(True)
+        return
+    with pytest.raises(Rejected, match="makes no sound") as caught:
+        model.check_audio(True)
+    assert (caught.value.code, caught.value.field) == ("no_sound", "audio")
 
 
 def test_a_model_without_a_card_has_no_known_price(acme):
@@ -186,6 +231,13 @@ def test_a_prompt_and_a_picture_beyond_the_limits_are_refused_with_field_and_lim
         ('id = "old-1"', 'id = "new-2"', r"two models share an id"),
         ('id = "old-1"', "", r"model 2.id.*required"),
         ("[[models]]", "[[model]]", r"'model' is not known"),
+        ("quality = 4", 'audio = "often"', r"new-2.audio"),
+        (
+            'unit = "second"',
+            'unit = "second"\nwith_audio = 1\namounts_with_audio = { "720p" = 1 }',
+            r"new-2.price.*either `with_audio` or",
+        ),
+        ("cost = 420_000", "audio = true, cost = 420_000", r"new-2.price.*no price for '720p' with its own"),
         ("quality = 4", "quality =", r"cannot be read"),
     ],
 )

@@ -48,7 +48,8 @@ def test_the_client_submits_waits_and_gets_a_film(vendor, tmp_path):
     made = handle.get()
     (tmp_path / "film.mp4").write_bytes(httpx.get(made["video"]["url"]).content)
     assert round(probe(tmp_path / "film.mp4").duration) == 5
-    assert vendor.bill()["total"] == 5 * 112_000
+    assert probe(tmp_path / "film.mp4").has_audio, "the vendor's sound is on unless it is switched off"
+    assert vendor.bill()["total"] == 5 * 168_000
 
 
 def test_the_client_sees_the_queue_move_and_stops_a_request(tmp_path):
@@ -106,10 +107,11 @@ def test_the_client_is_refused_without_a_key_and_for_a_model_that_is_not_there(v
     assert caught.value.status_code == 404
 
 
+@pytest.mark.parametrize("audio", [False, True])
 @pytest.mark.parametrize("shown", [False, True])
 @pytest.mark.parametrize("webhook", [None, "https://house.example/api/v1/callbacks/fal?a=b&c=d e"])
-def test_the_client_sends_what_our_adapter_sends(tmp_path, shown, webhook):
-    ask = replace(ASK, image=picture(tmp_path)) if shown else ASK
+def test_the_client_sends_what_our_adapter_sends(tmp_path, shown, webhook, audio):
+    ask = replace(ASK, image=picture(tmp_path) if shown else None, audio=audio)
     with Loopback(_answers) as server:
         ours = open_at(Fal, VendorSettings(api_key=FAL.key, url=server.url), server.url, callback_url=webhook)
         sent = ours.submit(ask, "token-1")
@@ -125,6 +127,7 @@ def test_the_client_sends_what_our_adapter_sends(tmp_path, shown, webhook):
         client(server.url)._client.get(theirs.response_url)
         theirs.cancel()
 
+    assert json.loads(mine[0].body)["generate_audio"] is audio
     assert [essence(one, "content-type") for one in mine] == [
         essence(one, "content-type") for one in server.asks
     ]

@@ -82,6 +82,7 @@ def test_the_client_stops_a_task_that_waits(tmp_path):
         ({"duration": "5"}, runwayml.BadRequestError),
         ({"seed": 1 << 32}, runwayml.BadRequestError),
         ({"audio": True}, runwayml.BadRequestError),
+        ({"model": "veo3.1", "duration": 4, "audio": "yes"}, runwayml.BadRequestError),
     ],
 )
 def test_the_client_reads_the_refusals(vendor, changed, error):
@@ -101,12 +102,14 @@ def test_the_client_is_refused_without_a_key_and_with_another_version(vendor):
         client(f"{vendor.url}/runway").tasks.retrieve("nobody")
 
 
-@pytest.mark.parametrize(
-    ("model", "shown"),
-    [(model, shown) for model in Runway.models for shown in (False, True) if shown or model != "gen4_turbo"],
-)
-def test_the_client_sends_what_our_adapter_sends(tmp_path, model, shown):
-    ask = replace(ASK, frames=24 * 5, image=picture(tmp_path) if shown else None)
+SWITCHED = ("veo3.1", "veo3.1_fast", "seedance2")
+ASKED = [(model, shown, False) for model in Runway.models for shown in (False, True)]
+ASKED += [(model, shown, True) for model in SWITCHED for shown in (False, True)]
+
+
+@pytest.mark.parametrize(("model", "shown", "audio"), [a for a in ASKED if a[1] or a[0] != "gen4_turbo"])
+def test_the_client_sends_what_our_adapter_sends(tmp_path, model, shown, audio):
+    ask = replace(ASK, frames=24 * 5, image=picture(tmp_path) if shown else None, audio=audio)
     with Loopback(_answers) as server:
         ours = open_at(Runway, VendorSettings(api_key=RUNWAY.key, url=server.url), server.url, model=model)
         handle = Handle(ours.submit(ask, "token-1").vendor_id)
@@ -122,6 +125,7 @@ def test_the_client_sends_what_our_adapter_sends(tmp_path, model, shown):
         judge.tasks.retrieve(sent.id)
         judge.tasks.delete(sent.id)
         judge.tasks.retrieve(sent.id)
+    assert body.get("audio") is (audio if model in SWITCHED else None)
     names = ("x-runway-version",)
     assert [essence(one, *names) for one in mine] == [essence(one, *names) for one in server.asks]
     assert [one.headers.get("content-type") for one in mine[:1]] == ["application/json"]

@@ -8,13 +8,14 @@ import pytest
 
 from core.briefs import load_params
 from core.errors import Invalid, Misconfigured, Permanent, Rejected
+from db.assets import Shot
 from db.session import reading, transaction
 from db.submissions import Submission, SubmissionState
-from db.work import StepState
+from db.work import Job, StepState
 from providers.base import VideoRequest
-from services import outcomes
+from services import outcomes, plans
 from services.steps import StepPlan, lock_job
-from tasks import limits
+from tasks import limits, pipeline
 from tasks.routing import check_providers, choose, look_at
 from tests.services.buying import make_shots
 from tests.services.makers import do, make_job, plan, see_job, see_step
@@ -123,6 +124,82 @@ def test_a_shot_with_a_reference_picture_goes_to_who_begins_with_one(vendors, tm
     picture.write_bytes(b"x")
     chosen = route(params("cheap", "good"), replace(ASK, image=picture))
     assert codes(chosen) == {"cheap:c-1": "no_reference", "good:g-1": "taken"}
+
+
+SOUND = replace(ASK, audio=True)
+
+
+@pytest.fixture
+def sounding(vendors, tmp_path):
+    folder = tmp_path / "louder"
+    folder.mkdir()
+    write_vendor(
+        folder,
+        "loud",
+        model("l-mute", amount=10_000),
+        model("l-1", amount=50_000, with_audio=80_000, audio="asked"),
+        model("l-always", amount=100_000, audio=True),
+        model("l-secret", amount=50_000, audio="asked"),
+    )
+    with installed(folder):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("names", "ask", "taken", "found"),
+    [
+        (("cheap", "loud:l-1"), SOUND, "l-1", {"cheap:c-1": "no_sound", "loud:l-1": "taken"}),
+        (("cheap", "loud:l-1"), ASK, "c-1", {"cheap:c-1": "taken", "loud:l-1": "spare"}),
+        (("loud", "loud:l-1"), SOUND, "l-1", {"loud:l-mute": "no_sound", "loud:l-1": "taken"}),
+        (("local", "loud:l-1"), SOUND, "l-1", {"local:camera": "no_sound", "loud:l-1": "taken"}),
+        (("loud:l-secret", "loud:l-1"), SOUND, "l-1", {"loud:l-secret": "unknown_price", "loud:l-1": "taken"}),
+        (("off", "cheap", "loud:l-always"), SOUND, "l-always",
+         {"off": "misconfigured", "cheap:c-1": "no_sound", "loud:l-always": "taken"}),
+    ],
+)  # fmt: skip
+def test_a_take_with_a_sound_of_its_own_goes_to_who_makes_one(sounding, names, ask, taken, found):
+    chosen = route(params(*names), ask)
+    assert chosen.provider.model == taken
+    assert codes(chosen) == found
+    for one in chosen.considered:
+        if one.code == "no_sound":
+            assert one.field == "audio"
+            assert "makes no sound" in one.message
+            assert one.news
+
+
+def test_the_cheapest_is_the_cheapest_with_sound(sounding):
+    chosen = route(params("cheap", "loud:l-always", "loud:l-1", routing="cheapest"), SOUND)
+    assert chosen.provider.model == "l-1"
+    quoted = {one.model: one.quote.amount for one in chosen.considered if one.quote}
+    assert quoted == {"l-always": 500_000, "l-1": 400_000}
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (
+            ("loud",),
+            r"loud: l-mute makes no sound\. These make sound: loud:l-1, loud:l-always, loud:l-secret\.",
+        ),
+        (("cheap",), r"cheap: c-1 makes no sound\. Nobody in the brief makes sound\."),
+        (("local",), r"local makes no sound: it keeps that of a clip"),
+        (("local", "cheap", "loud"), r"local: .*cheap: .*loud: .*These make sound: loud:l-1"),
+    ],
+)
+def test_a_brief_in_which_nobody_makes_sound_names_the_field_and_who_could(sounding, names, told):
+    with pytest.raises(Rejected, match=told) as caught:
+        route(params(*names), SOUND)
+    assert (caught.value.code, caught.value.field) == ("no_sound", "audio")
+
+
+def test_this_machine_keeps_the_sound_of_a_clip(sounding):
+    assert route(params("local"), SOUND, moving=True).provider.slug == "local"
+    chosen = route(params("loud:l-1", "local"), SOUND, pinned=True, moving=True)
+    assert codes(chosen) == {"loud:l-1": "pinned", "local:camera": "taken"}
+    with pytest.raises(Permanent, match="it keeps that of a clip") as caught:
+        route(params("loud:l-1", "local"), SOUND, pinned=True)
+    assert caught.value.code == "no_take"
 
 
 def test_a_price_that_nobody_knows_is_bought_only_when_the_brief_accepts_it(vendors):
@@ -300,6 +377,58 @@ def test_a_price_nobody_knows_is_refused_before_anything_is_written_or_held(hous
     job_id, step_id = take_step(house, providers=["kling:kling-3.0-turbo"], accept_unknown_prices=True)
     work_on(step_id)
     assert [row.model for row in submissions_of(job_id)] == ["kling-3.0-turbo"]
+
+
+def ask_for_sound(job_id, value=True):
+    with transaction() as session:
+        session.query(Shot).filter_by(film_id=session.get_one(Job, job_id).film_id).update({"audio": value})
+
+
+@pytest.mark.parametrize(
+    ("brief", "shot", "sound"),
+    [(False, None, False), (True, None, True), (False, True, True), (True, False, False)],
+)
+def test_the_brief_asks_for_sound_and_a_shot_may_say_otherwise(house, kling, brief, shot, sound):
+    job_id, step_id = take_step(house, providers=["kling:kling-2.5-turbo", "kling"], audio=brief)
+    ask_for_sound(job_id, shot)
+    work_on(step_id)
+    (row,) = submissions_of(job_id)
+    assert row.request.get("audio", False) is sound
+    assert ("audio" in row.request) is sound, "silence is asked for in the same words as ever"
+    assert row.model == ("kling-3.0" if sound else "kling-2.5-turbo")
+    assert row.quote == (3 * 126_000 if sound else 5 * 42_000)
+    assert [one["code"] for one in row.routing["considered"]] == (
+        ["no_sound", "taken"] if sound else ["taken", "spare"]
+    )
+    assert [w["code"] for w in see_job(job_id).warnings] == (["no_sound"] if sound else [])
+
+
+def test_sound_that_nobody_makes_is_refused_before_anything_is_written_or_held(house, kling):
+    job_id, step_id = take_step(house, providers=["kling:kling-2.5-turbo"], audio=True)
+    work_on(step_id)
+    step = see_step(step_id)
+    assert (step.state, step.error_code) == (StepState.FAILED, "no_sound")
+    assert "kling:kling-3.0" in step.error_message
+    assert submissions_of(job_id) == []
+    assert kling.bill()["calls"] == {}
+
+
+def test_to_ask_for_sound_or_no_longer_makes_the_take_stale(house, kling):
+    job_id, step_id = take_step(house, providers=["kling"])
+    work_on(step_id)
+
+    def stale():
+        with reading() as session:
+            job = session.get_one(Job, job_id)
+            lines = plans.plan_job(session, job, pipeline.promise(session, job))
+        (line,) = [one for one in lines if one.promise.plan.kind == "submit_take"]
+        return line.why if line.state is plans.PlanState.STALE else None
+
+    assert stale() is None
+    ask_for_sound(job_id)
+    assert stale() == ("shot 1: own sound changed",)
+    ask_for_sound(job_id, False)
+    assert stale() is None
 
 
 def test_a_vendor_that_does_not_answer_is_followed_by_the_next_before_it_is_asked(house, kling):
