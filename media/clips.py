@@ -11,6 +11,7 @@ from media.encoding import TAG_BT709, budget, check_frame, rate, rate_text, take
 from media.ffmpeg import run
 from media.motion import CROP_MAX
 from media.probe import probe
+from media.tracks import STEADY, exact
 
 _HOLD_MAX = 1.0  # seconds a short clip's last frame may stand still; a larger gap is filled by looping
 _HDR = {"smpte2084", "arib-std-b67"}
@@ -25,10 +26,11 @@ def trim_clip(
     fps: float | Fraction,
     frames: int,
     start: float = 0.0,
+    audio: bool = False,
     on_progress: Callable[[float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> None:
-    """Cut a take without sound out of a clip.
+    """Cut a take out of a clip, with the clip's own sound if `audio` asks for it and there is one.
 
     A clip shorter than asked holds its last frame for up to a second, else it loops. A clip of another
     shape stands over a blurred enlargement of itself. Permanent when it is no clip or does not decode.
@@ -46,6 +48,8 @@ def trim_clip(
     if seen.transfer in _HDR:
         graph = f"zscale=t=linear:npl=203,tonemap=mobius,zscale=t=bt709:m=bt709:p=bt709:r=tv,{graph}"
     steady = f"fps={rate_text(fps)}:start_time=0,tpad=stop_mode=clone:stop=-1"
+    heard = audio and seen.has_audio
+    sound = f";[0:a:0]{STEADY},{exact(need)}[a]" if heard else ""
     square = "scale=w='trunc(iw*sar/2)*2':h='trunc(ih/2)*2',setsar=1"
     run(
         [
@@ -54,9 +58,10 @@ def trim_clip(
             *("-i", str(clip.resolve()), "-filter_threads", "1"),
             *(
                 "-filter_complex",
-                f"[0:v:0]setpts=PTS-STARTPTS,{steady},{square},{graph},setsar=1,{TAG_BT709}[v]",
+                f"[0:v:0]setpts=PTS-STARTPTS,{steady},{square},{graph},setsar=1,{TAG_BT709}[v]{sound}",
             ),
-            *("-map", "[v]", *take_options(fps, crf=16), "-frames:v", str(frames)),
+            *("-map", "[v]", *(["-map", "[a]", "-c:a", "aac", "-b:a", "192k"] if heard else [])),
+            *(*take_options(fps, crf=16, sound=heard), "-frames:v", str(frames)),
         ],
         out=out,
         timeout=budget(frames, fps, max(width, seen.width), max(height, seen.height)) + seen.duration,

@@ -63,6 +63,7 @@ class Craft:
         fps: float | Fraction,
         frames: int,
         start: float,
+        audio: bool = False,
     ) -> None:
         """Cut a take out of a clip."""
         clips.trim_clip(
@@ -73,6 +74,7 @@ class Craft:
             fps=fps,
             frames=frames,
             start=start,
+            audio=audio,
             on_progress=self._on_progress,
             should_stop=self._should_stop,
         )

@@ -62,9 +62,9 @@ def h264(fps: float | Fraction, *, preset: str, crf: int, sound: bool = False) -
     ]
 
 
-def take_options(fps: float | Fraction, crf: int = 14) -> list[str]:
+def take_options(fps: float | Fraction, crf: int = 14, *, sound: bool = False) -> list[str]:
     """Options of a take: it is decoded once more, so fast and nearly lossless."""
-    return h264(fps, preset="ultrafast", crf=crf)
+    return h264(fps, preset="ultrafast", crf=crf, sound=sound)
 
 
 def raw_input(width: int, height: int, fps: float | Fraction) -> list[str]:

@@ -1,50 +1,48 @@
-"""Mix narration and music to a stated loudness.
+"""Mix narration, music and the takes' own sound to a stated loudness.
 
 Loudness is EBU R 128 / ITU-R BS.1770: integrated LUFS, true peak in dBTP. Speech and music are each
 measured and levelled first, so that ducking does the same for loud and quiet material; then the sum is
-brought to the target and limited at four times the sample rate (where the true peaks are).
+brought to the target and limited at four times the sample rate (where the true peaks are). A take's own
+sound gives way to speech with the music.
 """
 
 from __future__ import annotations
 
-import math
-import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import Invalid, Permanent
+from core.errors import Invalid
 from media.encoding import BITEXACT
-from media.ffmpeg import Result, run
+from media.ffmpeg import run
+from media.tracks import (
+    LAYOUT,
+    RATE,
+    Loudness,
+    TakeSound,
+    exact,
+    gain_to,
+    lay_music,
+    lay_speech,
+    lay_takes,
+    meter_to,
+    read_meter,
+)
 
-RATE = 48_000
 SPEECH_LUFS = -17.0  # level of speech before the final gain
 MUSIC_LUFS = -20.0  # level of music where nobody speaks, before the final gain
-_SILENCE = -69.0  # what the meter says of (nearly) nothing
+TAKE_LUFS = -20.0  # level of the takes' own sound, all of it together, likewise
+_TAKE_GAIN = 12.0  # dB by which a quiet one is raised at most: what hums faintly should
 _TOLERANCE = 0.4
 _PEAK_TOLERANCE = 0.4  # dB above the asked true peak
 _TRIES = 3
 _REHEARSALS = 4
 _NEAR = 0.15
 _AAC_HEADROOM = 0.7  # dB by which AAC may raise a peak
-_LAYOUT = f"aresample={RATE},aformat=sample_fmts=fltp:channel_layouts=stereo"
 _DUCK = "sidechaincompress=threshold=0.025:ratio=6:attack=30:release=450:knee=4:makeup=1:link=maximum"
 # The compressor drops what it holds of one input when the other has ended: let that be silence, not music.
 _TAIL = "apad=pad_dur=3"
-
-
-@dataclass(frozen=True)
-class Loudness:
-    """Integrated loudness in LUFS and true peak in dBTP; both -inf for silence."""
-
-    integrated: float
-    true_peak: float
-
-    @property
-    def silent(self) -> bool:
-        return self.integrated <= _SILENCE
 
 
 def measure_loudness(path: Path, *, timeout: float = 300) -> Loudness:
@@ -54,7 +52,7 @@ def measure_loudness(path: Path, *, timeout: float = 300) -> Loudness:
         timeout=timeout,
         role="sound",
     )
-    return _read_meter(done)
+    return read_meter(done)
 
 
 def mix(
@@ -63,6 +61,7 @@ def mix(
     out: Path,
     *,
     duration: float,
+    takes: Sequence[TakeSound] = (),
     music_gain_db: float = 0.0,
     duck: bool = True,
     target_lufs: float = -14.0,
@@ -72,9 +71,9 @@ def mix(
 ) -> Loudness:
     """Mix narrations (file, start in seconds) and looped, faded music into `out`; return its loudness.
 
-    `out` is .wav (16 bit) or .m4a (AAC), stereo, exactly `duration` long. Speech goes over the music,
-    which gives way while it lasts. Silence stays silence. Within 0.7 LU of the target, except where the
-    peak limit forbids it.
+    `out` is .wav (16 bit) or .m4a (AAC), stereo, exactly `duration` long. Speech goes over the music and over
+    the own sound of `takes`, which give way while it lasts. Silence stays silence. Within 0.7 LU of the
+    target, except where the peak limit forbids it.
     """
     if not 0 < duration <= 4 * 3600:
         raise Invalid(f"duration is {duration}; it must be over 0 and at most four hours.", field="duration")
@@ -82,20 +81,29 @@ def mix(
         raise Invalid(f"A mix is written as .wav or .m4a, not {out.suffix}.", field="out")
     limit = 60 + 2 * duration
     with tempfile.TemporaryDirectory(prefix="mix-", dir=out.resolve().parent) as folder:
-        speech, bed, mixed = (Path(folder) / name for name in ("speech.wav", "bed.wav", "mixed.wav"))
+        speech, bed, own, under, mixed = (
+            Path(folder) / f"{name}.wav" for name in ("speech", "bed", "own", "under", "mixed")
+        )
         with ThreadPoolExecutor(2) as pool:
-            spoken = pool.submit(_lay_speech, narrations, speech, duration, limit)
-            played = pool.submit(_lay_music, music, bed, duration, limit) if music else None
+            spoken = pool.submit(lay_speech, narrations, speech, duration, limit)
+            played = pool.submit(lay_music, music, bed, duration, limit) if music else None
+            heard = pool.submit(lay_takes, takes, own, duration, limit) if takes else None
             speech_level = spoken.result()
             bed_level = played.result() if played else None
+            own_level = heard.result() if heard else None
+        gain = gain_to(bed_level, MUSIC_LUFS) + music_gain_db if bed_level else 0.0
+        if own_level is not None:
+            tracks = [(own, gain_to(own_level, TAKE_LUFS, _TAKE_GAIN))]
+            tracks += [(bed, gain)] if bed_level else []
+            bed_level, gain = _add(tracks, under, limit, should_stop), 0.0
         level = _blend(
             speech,
-            bed,
+            under if takes else bed,
             mixed,
             speech_level=speech_level,
             bed_level=bed_level,
+            bed_gain=gain,
             duration=duration,
-            music_gain_db=music_gain_db,
             duck=duck,
             limit=limit,
             should_stop=should_stop,
@@ -113,29 +121,15 @@ def mix(
         )
 
 
-def _lay_speech(narrations: list[tuple[Path, float]], out: Path, duration: float, limit: float) -> Loudness:
-    """Put every narration at its time on one track."""
-    inputs: list[str] = ["-f", "lavfi", "-i", f"anullsrc=r={RATE}:cl=stereo"]
-    chains: list[str] = []
-    for i, (path, start) in enumerate(narrations, 1):
-        inputs += ["-i", str(path.resolve())]
-        delay = round(max(0.0, start) * RATE)
-        chains.append(f"[{i}:a:0]{_LAYOUT},adelay={delay}S:all=1[n{i}]")
-    joined = "".join(f"[n{i}]" for i in range(1, len(narrations) + 1))
-    chains.append(
-        f"[0:a]{joined}amix=inputs={len(narrations) + 1}:normalize=0:duration=longest,{_exact(duration)}[m]"
-    )
-    return _meter_to(inputs, ";".join(chains), out, limit, role="narration")
-
-
-def _lay_music(music: Path, out: Path, duration: float, limit: float) -> Loudness:
-    """Loop and trim the music to the film, with fades."""
-    fade = min(3.0, duration / 4)
-    graph = (
-        f"[0:a:0]{_LAYOUT},{_exact(duration)},afade=t=in:d={fade / 3:.3f},"
-        f"afade=t=out:st={duration - fade:.3f}:d={fade:.3f}[m]"
-    )
-    return _meter_to(["-stream_loop", "-1", "-i", str(music.resolve())], graph, out, limit, role="music")
+def _add(
+    tracks: Sequence[tuple[Path, float]], out: Path, limit: float, should_stop: Callable[[], bool] | None
+) -> Loudness:
+    """Level tracks, each by so many dB, and add them."""
+    inputs = [part for path, _ in tracks for part in ("-i", str(path))]
+    chains = [f"[{i}:a]volume={gain:.2f}dB[t{i}]" for i, (_, gain) in enumerate(tracks)]
+    joined = "".join(f"[t{i}]" for i in range(len(tracks)))
+    chains.append(f"{joined}amix=inputs={len(tracks)}:normalize=0:duration=first[m]")
+    return meter_to(inputs, ";".join(chains), out, limit, role="take", should_stop=should_stop)
 
 
 def _blend(
@@ -145,27 +139,27 @@ def _blend(
     *,
     speech_level: Loudness,
     bed_level: Loudness | None,
+    bed_gain: float,
     duration: float,
-    music_gain_db: float,
     duck: bool,
     limit: float,
     should_stop: Callable[[], bool] | None,
 ) -> Loudness:
-    """Level speech and music, duck the music under the speech and add them."""
-    said = f"volume={_gain(speech_level, SPEECH_LUFS):.2f}dB"
+    """Level speech and what lies under it, duck that under the speech and add them."""
+    said = f"volume={gain_to(speech_level, SPEECH_LUFS):.2f}dB"
     if bed_level is None or bed_level.silent:
-        return _meter_to(
+        return meter_to(
             ["-i", str(speech)], f"[0:a]{said}[m]", out, limit, role="narration", should_stop=should_stop
         )
-    played = f"volume={_gain(bed_level, MUSIC_LUFS) + music_gain_db:.2f}dB"
+    played = f"volume={bed_gain:.2f}dB"
     if duck and not speech_level.silent:
         graph = (
             f"[0:a]{said},asplit[s][k];[k]{_TAIL}[key];[1:a]{played},{_TAIL}[b];"
-            f"[b][key]{_DUCK},{_exact(duration)}[low];[s][low]amix=inputs=2:normalize=0:duration=first[m]"
+            f"[b][key]{_DUCK},{exact(duration)}[low];[s][low]amix=inputs=2:normalize=0:duration=first[m]"
         )
     else:
         graph = f"[0:a]{said}[s];[1:a]{played}[b];[s][b]amix=inputs=2:normalize=0:duration=first[m]"
-    return _meter_to(
+    return meter_to(
         ["-i", str(speech), "-i", str(bed)], graph, out, limit, role="music", should_stop=should_stop
     )
 
@@ -192,7 +186,7 @@ def _finish(
         if level.true_peak + gain > ceiling:
             steps += [f"aresample={4 * RATE}", _limiter(ceiling), f"aresample={RATE}"]
         # the meter works in doubles at its own rate; encoders want floats at ours
-        steps += [_exact(duration), "ebur128=peak=true", _LAYOUT]
+        steps += [exact(duration), "ebur128=peak=true", LAYOUT]
         done = run(
             ["-i", str(mixed), "-af", ",".join(steps), "-vn", *codec, *BITEXACT],
             out=out,
@@ -202,7 +196,7 @@ def _finish(
             role="mix",
         )
         # AAC overshoots by what only its own output tells
-        reached = measure_loudness(out) if aac else _read_meter(done)
+        reached = measure_loudness(out) if aac else read_meter(done)
         loud_enough = reached.silent or abs(reached.integrated - target) <= _TOLERANCE
         over = reached.true_peak - peak
         if loud_enough and over <= _PEAK_TOLERANCE:
@@ -219,11 +213,11 @@ def _rehearse(mixed: Path, level: Loudness, target: float, ceiling: float, limit
 
     Nothing is written and the limiter works at the plain rate: a tenth of what a try of the whole costs.
     """
-    gain = _gain(level, target)
+    gain = gain_to(level, target)
     if level.silent or level.true_peak + gain <= ceiling:
         return gain
     for _ in range(_REHEARSALS):
-        heard = _read_meter(
+        heard = read_meter(
             run(
                 [
                     "-i",
@@ -246,49 +240,3 @@ def _rehearse(mixed: Path, level: Loudness, target: float, ceiling: float, limit
 
 def _limiter(ceiling: float) -> str:
     return f"alimiter=limit={10 ** (ceiling / 20):.6f}:level=0:attack=4:release=60:latency=1"
-
-
-def _meter_to(
-    inputs: list[str],
-    graph: str,
-    out: Path,
-    limit: float,
-    *,
-    role: str,
-    should_stop: Callable[[], bool] | None = None,
-) -> Loudness:
-    """Run a graph ending in [m] into a float WAV and measure it on the way."""
-    done = run(
-        [
-            *inputs,
-            *("-filter_complex", f"{graph};[m]ebur128=peak=true,{_LAYOUT}[o]", "-map", "[o]"),
-            *("-c:a", "pcm_f32le", "-rf64", "auto"),
-        ],
-        out=out,
-        timeout=limit,
-        should_stop=should_stop,
-        role=role,
-    )
-    return _read_meter(done)
-
-
-def _exact(duration: float) -> str:
-    return f"apad,atrim=end_sample={round(duration * RATE)}"
-
-
-def _gain(level: Loudness, target: float) -> float:
-    """Say the gain in dB that takes a level to a target; none for silence, at most 30 for whispers."""
-    return 0.0 if level.silent else min(30.0, target - level.integrated)
-
-
-def _read_meter(done: Result) -> Loudness:
-    """Read the summary ebur128 writes at the end of stderr."""
-    summary = done.stderr.rpartition("Summary:")[2]
-    loud, peak = (
-        re.search(r"I:\s+(-?[\d.]+|-inf) LUFS", summary),
-        re.search(r"Peak:\s+(-?[\d.]+|-inf) dBFS", summary),
-    )
-    if loud is None:
-        raise Permanent("The loudness of the sound could not be measured.", code="ffmpeg_failed")
-    integrated = float(loud[1])
-    return Loudness(integrated if integrated > _SILENCE else -math.inf, float(peak[1]) if peak else -math.inf)

@@ -55,9 +55,21 @@ class Craft(Protocol):
         """Move a virtual camera over `image`; `move` is one of core.directives.CAMERA_MOVES or `auto`."""
 
     def trim_clip(
-        self, clip: Path, out: Path, *, width: int, height: int, fps: int, frames: int, start: float
+        self,
+        clip: Path,
+        out: Path,
+        *,
+        width: int,
+        height: int,
+        fps: int,
+        frames: int,
+        start: float,
+        audio: bool,
     ) -> None:
-        """Cut `frames` frames from `clip` at `start` seconds, scaled and cropped to fill the picture."""
+        """Cut `frames` frames from `clip` at `start` seconds, scaled and cropped to fill the picture.
+
+        `audio`: with the clip's own sound, where it has one.
+        """
 
     def render_card(
         self, text: str, out: Path, *, width: int, height: int, fps: int, frames: int, seed: int

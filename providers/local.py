@@ -4,6 +4,7 @@ Vendor: none. Auth: none. Limits: the cores of this machine. Billing: free.
 There is no queue behind it: `submit` writes the order down, the answer is `succeeded` at once
 and `fetch` renders. Answers carry the order, so any process may fetch. The same order and seed give the
 same film.
+Sound: a clip's own is kept when that is asked for; stills and cards have none.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ class Local:
         part = out.with_name(f".{out.stem}.part{out.suffix}")
         try:
             if request.clip:
-                craft.trim_clip(_existing(request.clip, "clip"), part, **frame, start=request.start)
+                clip = _existing(request.clip, "clip")
+                craft.trim_clip(clip, part, **frame, start=request.start, audio=request.audio)
             elif request.image:
                 craft.render_still(
                     _existing(request.image, "image"),

@@ -8,7 +8,7 @@ digests only, never ids of this film: what is equal must look equal in another f
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from db.assets import Candidate, Film, Shot, Take, TakeOrigin
@@ -145,11 +145,26 @@ def title_over(shot: Shot, take: Take | None) -> str | None:
     return shot.title
 
 
+def for_takes_sound(placed: Sequence[Placed], takes: Mapping[Any, str], params: dict[str, Any]) -> list[Any]:
+    """Takes whose own sound the film has: digest, start and seconds; `takes` has each shot's file."""
+    return [
+        [takes[item.shot.id], round(item.seconds, 4), round(item.frames / item.fps, 4)]
+        for item in placed
+        if item.shot.id in takes and wants_sound(item.shot, params)
+    ]
+
+
 def for_sound(
-    film: Film, placed: Sequence[Placed], voices: dict[Any, str], music: str | None, text: str
+    film: Film,
+    placed: Sequence[Placed],
+    voices: dict[Any, str],
+    music: str | None,
+    text: str,
+    takes: list[Any],
 ) -> Inputs:
-    """`voices` has the digest of each shot's narration, `text` is the end card's."""
+    """`voices` has the digest of each shot's narration, `text` is the end card's; no takes are no input."""
     return {
+        **({"takes": takes} if takes else {}),
         "voices": [
             [voices[item.shot.id], round(item.seconds + LEAD_IN, 4)]
             for item in placed

@@ -35,7 +35,7 @@ FEEDS: dict[str, tuple[str, ...]] = {
     "submit_take": ("narrate", "keep_stock"),
     "clean_take": ("submit_take",),
     "render_segment": ("narrate", "clean_take"),
-    "mix_sound": ("narrate", "find_music", "keep_stock"),
+    "mix_sound": ("narrate", "find_music", "keep_stock", "clean_take"),
     "credits_card": ("find_music", "keep_stock"),
     "compose": ("render_segment", "mix_sound", "credits_card"),
     "close": ("compose",),
@@ -75,6 +75,7 @@ WORDS = {
     "candidates": "pictures found",
     "master": "picture or sound",
     "audio": "own sound",
+    "takes": "takes' own sound",
 }
 """What people call an input, where its own name is another."""
 
@@ -255,5 +256,7 @@ def _feeds(scene: Scene, plan: StepPlan, judged: dict[Key, Planned]) -> Iterator
         if plan.subject_id is not None and feed.subject_id not in (None, plan.subject_id):
             continue
         if plan.kind == "keep_stock" and scene.is_pinned(plan.subject_id):
+            continue
+        if (plan.kind, feed.kind) == ("mix_sound", "clean_take") and not scene.is_heard(feed.subject_id):
             continue
         yield line

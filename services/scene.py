@@ -60,6 +60,10 @@ class Scene:
         """Whether the script says what the shot shows, so that no search matters."""
         return False
 
+    def is_heard(self, shot_id: UUID | None) -> bool:  # noqa: ARG002
+        """Whether the film has the own sound of the shot's take."""
+        return False
+
     def is_chosen(self, shot_id: UUID | None) -> bool:  # noqa: ARG002
         """Whether a person decided which take the shot shows: approved it, or selected another."""
         return False
@@ -116,6 +120,10 @@ class FilmScene(Scene):
     def is_pinned(self, shot_id: UUID | None) -> bool:
         shot = self._here.get(cast(UUID, shot_id))
         return shot is not None and bool(shot.image or shot.clip)
+
+    def is_heard(self, shot_id: UUID | None) -> bool:
+        shot = self._here.get(cast(UUID, shot_id))
+        return shot is not None and inputs.wants_sound(shot, self._params)
 
     def is_chosen(self, shot_id: UUID | None) -> bool:
         take = self._takes.get(cast(UUID, shot_id))
@@ -177,7 +185,10 @@ class FilmScene(Scene):
             voices = {shot: self._file(shot, RenditionRole.NARRATION) for shot in self._here}
             said = {shot: sha256 for shot, sha256 in voices.items() if sha256 is not None}
             music = self._file(self._music, RenditionRole.ORIGINAL)
-            return inputs.for_sound(self._film, placed, said, music, text)
+            files = {shot: self._file(take.id, RenditionRole.ORIGINAL) for shot, take in self._takes.items()}
+            there = {shot: sha256 for shot, sha256 in files.items() if sha256 is not None}
+            takes = inputs.for_takes_sound(placed, there, self._params)
+            return inputs.for_sound(self._film, placed, said, music, text, takes) | {"takes": takes}
         if plan.kind == "compose":
             segments = [self._file(item.shot.id, RenditionRole.SEGMENT) or "" for item in placed]
             segments.append(self._file(self._film.id, RenditionRole.SEGMENT) or "")

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import Permanent, PipelineError
 from db.assets import AssetStatus, Film, Rendition, RenditionRole, Shot, Take
+from db.work import Job
 from media.captions import line_columns, make_cues, to_ass, to_srt
 from media.cards import render_card
 from media.compose import Chapter
@@ -19,6 +20,7 @@ from media.probe import probe
 from media.segments import proxy_size
 from media.segments import render_segment as render
 from media.sound import mix
+from media.tracks import TakeSound
 from services import inputs
 from services.films import usable_take
 from services.manifest import credits_text, list_credits
@@ -30,6 +32,7 @@ from tasks.wiring import fonts_folder
 
 TITLE_SECONDS = 4.0
 """How long a title stands over a shot's picture."""
+SILENT_TAKE = "silent_take"
 FADE = 0.6
 """Seconds of fade from black at the film's start and to black at its end."""
 
@@ -207,7 +210,7 @@ def credits_card(run: Run) -> None:
 
 @step("mix_sound")
 def mix_sound(run: Run) -> None:
-    """Mix narration and music to one track as long as the film, at broadcast loudness."""
+    """Mix narration, music and takes' own sound to one track as long as the film, at broadcast loudness."""
     with run.loading() as session:
         film = session.get_one(Film, run.film_id)
         placed = place_shots(session, film.id)
@@ -218,35 +221,78 @@ def mix_sound(run: Run) -> None:
             and item.shot.narration
         ]
         digests = {rendition.asset_id: rendition.blob_sha256 for rendition, _ in voices}
+        own = _takes_heard(session, run, placed)
         text = credits_text(film, list_credits(session, film.id), run.params)
         music_id = film.metadata_.get("music_asset_id")
         music = latest_rendition(session, UUID(music_id), RenditionRole.ORIGINAL) if music_id else None
     bed = music.blob_sha256 if music is not None else None
-    made = run.remember(**inputs.for_sound(film, placed, digests, bed, text))
+    files = {shot: rendition.blob_sha256 for shot, rendition in own.items()}
+    takes = inputs.for_takes_sound(placed, files, run.params)
+    made = run.remember(**inputs.for_sound(film, placed, digests, bed, text, takes))
+    run.note(takes=takes)
     if made is None:
-        made = _mix(run, voices, music, inputs.film_seconds(film, placed, text))
+        heard = [(rendition, *when) for rendition, (_, *when) in zip(own.values(), takes, strict=True)]
+        made = _mix(run, voices, music, heard, inputs.film_seconds(film, placed, text))
     with run.saving() as session:
+        _warn_of_silence(session, run, [list(own)[number] for number in made.get("silent_takes", ())])
         sound = run.attach(
             session,
             film.id,
             RenditionRole.SOUND,
             made,
-            parents=[rendition.id for rendition, _ in voices] + ([music.id] if music else []),
+            parents=[one.id for one in (*(voice for voice, _ in voices), *own.values(), music) if one],
             tool="ffmpeg",
         )
         run.result = {**made, "rendition_id": str(sound.id)}
 
 
+def _takes_heard(session: Session, run: Run, placed: list[Placed]) -> dict[UUID, Rendition]:
+    """The files of the takes whose own sound the film has, by shot in the order of the cut."""
+    return {
+        item.shot.id: original_of(session, take)
+        for item in placed
+        if inputs.wants_sound(item.shot, run.params) and (take := usable_take(session, item.shot))
+    }
+
+
+def _warn_of_silence(session: Session, run: Run, shots: list[UUID]) -> None:
+    """Say which shots' takes came without the sound they were asked for; call inside `saving`."""
+    job = session.get_one(Job, run.job.id)
+    told = [
+        {
+            "code": SILENT_TAKE,
+            "shot_id": str(shot.id),
+            "message": f"{shot.name}: its take came without a sound of its own, so the film has none there.",
+        }
+        for shot in (session.get_one(Shot, shot_id) for shot_id in shots)
+    ]
+    before = [warning for warning in job.warnings if warning.get("code") != SILENT_TAKE]
+    if told or len(before) < len(job.warnings):
+        job.warnings = [*before, *told]
+
+
 def _mix(
-    run: Run, voices: list[tuple[Rendition, float]], music: Rendition | None, seconds: float
+    run: Run,
+    voices: list[tuple[Rendition, float]],
+    music: Rendition | None,
+    takes: list[tuple[Rendition, float, float]],
+    seconds: float,
 ) -> dict[str, Any]:
+    """Mix what is there; the result numbers the takes that have no sound."""
     out = run.scratch / "sound.m4a"
     with run.timing("mix_seconds"), ExitStack() as lent:
+        files = [(lent.enter_context(blob_path(take)), start, length) for take, start, length in takes]
+        lengths = [probe(path).audio_duration for path, _, _ in files]
         loudness = mix(
             [(lent.enter_context(blob_path(rendition)), at) for rendition, at in voices],
             lent.enter_context(blob_path(music)) if music is not None else None,
             out,
             duration=seconds,
+            takes=[
+                TakeSound(path, start, min(length, there))
+                for (path, start, length), there in zip(files, lengths, strict=True)
+                if there
+            ],
             on_progress=lambda done: run.report(done / seconds),
             should_stop=run.stopped,
         )
@@ -254,7 +300,8 @@ def _mix(
     stored = run.store(
         out, mime="audio/mp4", filename="sound.m4a", duration=seconds, codec="aac", facts=facts
     )
-    return {"stored": stored.to_json()}
+    silent = [number for number, there in enumerate(lengths) if not there]
+    return {"stored": stored.to_json(), **({"silent_takes": silent} if silent else {})}
 
 
 @step("compose", soft=1800, hard=1860)

@@ -45,7 +45,7 @@ def picture(tmp_path) -> Path:
             ["still", "moon.jpg", {**FRAME, "move": "push in", "seed": 5}],
         ),
         ({"image": True}, ["still", "moon.jpg", {**FRAME, "move": "auto", "seed": 0}]),
-        ({"clip": True, "start": 2.5}, ["clip", "moon.jpg", {**FRAME, "start": 2.5}]),
+        ({"clip": True, "start": 2.5}, ["clip", "moon.jpg", {**FRAME, "start": 2.5, "audio": False}]),
         ({"title": "The end", "seed": 3}, ["card", "The end", {**FRAME, "seed": 3}]),
         ({}, ["card", "a moon", {**FRAME, "seed": 0}]),
     ],
