@@ -76,7 +76,7 @@ def test_the_master_has_each_takes_own_sound_in_its_shot_and_says_which_take_had
     assert [w["code"] for w in after.warnings].count("silent_take") == 1
 
     studio.change(f"/shots/{film_shots_of(studio, after)[0]}", {"audio": False})
-    lines = studio.get(f"/jobs/{again}/plan")["steps"]
+    lines = studio.get(f"/jobs/{again}/plan")["items"]
     stale = {(line["kind"], line["label"]): line["why"] for line in lines if line["state"] == "stale"}
     assert stale["submit_take", "shot 1"] == ["shot 1: own sound changed"]
     assert "film: takes' own sound changed" in stale["mix_sound", ""]
