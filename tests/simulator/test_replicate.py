@@ -118,8 +118,10 @@ def test_the_client_finds_the_callbacks_signature_good(vendor):
     assert json.loads(letter.body)["id"] == made.id
 
 
+@pytest.mark.parametrize("model", [MODEL, "google/veo-3.1"])
 @pytest.mark.parametrize("webhook", [None, "https://house.example/api/v1/callbacks/replicate?a=b"])
-def test_the_client_sends_what_our_adapter_sends(webhook):
+def test_the_client_sends_what_our_adapter_sends(webhook, model):
+    audio = model != MODEL
     told = {"webhook": webhook, "webhook_events_filter": ["completed"]} if webhook else {}
     with Loopback(_answers) as server:
         ours = open_at(
@@ -127,15 +129,18 @@ def test_the_client_sends_what_our_adapter_sends(webhook):
             VendorSettings(api_key=REPLICATE.key, webhook_secret=SECRET, url=server.url),
             server.url,
             callback_url=webhook,
+            model=model,
         )
-        handle = Handle(ours.submit(ASK, "token-1").vendor_id)
+        handle = Handle(ours.submit(replace(ASK, audio=audio), "token-1").vendor_id)
         ours.poll([handle])
         ours.cancel(handle)
         mine = list(server.asks)
         server.asks.clear()
 
         judge = client(server.url)
-        made = judge.models.predictions.create(MODEL, json.loads(mine[0].body)["input"], **told)
+        asked = json.loads(mine[0].body)["input"]
+        assert asked.get("generate_audio", False) is audio
+        made = judge.models.predictions.create(model, asked, **told)
         judge.predictions.get(made.id)
         judge.predictions.cancel(made.id)
     names = ("content-type", "prefer")

@@ -35,7 +35,9 @@ def gemini(url: str, key: str = VEO.key) -> genai.Client:
     return genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url, api_version="v1beta"))
 
 
-def ask_for(client: genai.Client, image: types.Image | None = None, prompt: str = ASK.prompt):
+def ask_for(
+    client: genai.Client, image: types.Image | None = None, prompt: str = ASK.prompt, *, audio: bool = True
+):
     return client.models.generate_videos(
         model=MODEL,
         source=types.GenerateVideosSource(prompt=prompt, image=image),
@@ -44,17 +46,19 @@ def ask_for(client: genai.Client, image: types.Image | None = None, prompt: str 
             duration_seconds=4,
             resolution="720p",
             number_of_videos=1,
-            generate_audio=True,
+            generate_audio=audio,
         ),
     )
 
 
-def test_the_client_asks_vertex_for_a_film_waits_and_has_it(vendor, tmp_path):
+@pytest.mark.parametrize("audio", [True, False])
+def test_the_client_asks_vertex_for_a_film_waits_and_has_it(vendor, tmp_path, audio):
     client = vertex(f"{vendor.url}/veo_vertex")
-    operation = client.operations.get(ask_for(client))
+    operation = client.operations.get(ask_for(client, audio=audio))
     assert operation.done
     (tmp_path / "film.mp4").write_bytes(operation.response.generated_videos[0].video.video_bytes)
-    assert round(probe(tmp_path / "film.mp4").duration) == 4
+    seen = probe(tmp_path / "film.mp4")
+    assert (round(seen.duration), seen.has_audio) == (4, audio)
     assert vendor.bill()["total"] == 4 * 100_000
 
 
