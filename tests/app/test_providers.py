@@ -43,6 +43,7 @@ def test_a_provider_shows_its_models_with_what_they_can_and_where_the_price_was_
     assert default["durations"] == list(range(3, 16))
     assert default["ratios"] == ["16:9", "9:16", "1:1"]
     assert default["price"]["amounts"]["720p"] == 84_000
+    assert (default["audio"], default["price"]["amounts_with_audio"]["720p"]) == (True, 126_000)
     assert default["price"]["checked_on"] == "2026-11-11"
     assert default["price"]["source"]
     (unpriced,) = [one for one in kling["models"] if one["id"] == "kling-3.0-turbo"]
