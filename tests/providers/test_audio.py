@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,13 +66,6 @@ SILENT = [
     (Runway, "gen4.5"),
     (Replicate, "kwaivgi/kling-v2.5-turbo-pro"),
 ]
-
-
-@pytest.fixture
-def vendor(tmp_path) -> Iterator[VendorHere]:
-    vendor = VendorHere(tmp_path / "vendor")
-    yield vendor
-    vendor.close()
 
 
 def opened(adapter: type, base: str, url: str, model: str) -> Any:
