@@ -31,14 +31,12 @@ def compose(
     captions_srt: Path | None = None,
     language: str | None = None,
     chapters: Sequence[Chapter] = (),
-    audio_rate: str | None = None,
     on_progress: Callable[[float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Probe:
     """Write the master (.mp4, index first) and return what it is, measured afterwards.
 
-    `sound` (.m4a is copied unless an `audio_rate` such as `96k` is asked, anything else becomes AAC) must be
-    as long as the picture. `metadata` takes
+    `sound` (.m4a is copied, anything else becomes AAC) must be as long as the picture. `metadata` takes
     ffmpeg's names (title, artist, comment ...). Permanent `bad_master` when frames are missing or sound
     and picture differ by more than a frame; then nothing is written.
     """
@@ -60,11 +58,7 @@ def compose(
             maps += [
                 "-map",
                 "2:a:0",
-                *(
-                    ["-c:a", "copy"]
-                    if sound.suffix == ".m4a" and audio_rate is None
-                    else ["-c:a", "aac", "-b:a", audio_rate or "192k"]
-                ),
+                *(["-c:a", "copy"] if sound.suffix == ".m4a" else ["-c:a", "aac", "-b:a", "192k"]),
             ]
         if captions_srt is not None and captions_srt.stat().st_size:
             args += ["-f", "srt", "-i", str(captions_srt.resolve())]

@@ -31,8 +31,6 @@ _ROLES = {
     "srt": RenditionRole.CAPTIONS,
     "vtt": RenditionRole.CAPTIONS,
 }
-AUDIO_RATE = "96k"
-"""Of a proxy's sound."""
 _MIMES = {
     "poster": ("poster.jpg", "image/jpeg"),
     "proxy": ("proxy.mp4", "video/mp4"),
@@ -94,7 +92,7 @@ def _encode(run: Run, kind: str, film: Film, placed: Sequence[Placed], master: R
             sound = latest_rendition(session, film.id, RenditionRole.SOUND)
         parts = [lent.enter_context(blob_path(needed(light, "a light segment"))) for light in lights]
         voice = lent.enter_context(blob_path(needed(sound, "the sound")))
-        join(parts, voice, out, audio_rate=AUDIO_RATE, should_stop=run.stopped)
+        join(parts, voice, out, should_stop=run.stopped)
 
 
 def _text(run: Run, session: Any, kind: str, film: Film, entries: list[dict[str, Any]]) -> str | None:

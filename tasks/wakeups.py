@@ -74,6 +74,6 @@ def wake(job_id: UUID) -> None:
 def _publish(jobs: list[str]) -> None:
     try:
         with app.producer_or_acquire() as producer:
-            app.send_task("wake_jobs", args=(jobs,), producer=producer, retry=False)
+            app.send_task("wake_jobs", args=(jobs,), producer=producer, retry=False, ignore_result=True)
     except Exception as error:  # noqa: BLE001 (any broker's any error means the same: not sent)
         log.warning("the broker did not take a wake-up; the sweeper will see to it", error=str(error))

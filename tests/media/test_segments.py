@@ -118,11 +118,8 @@ def test_light_segments_join_to_a_light_film(take: Path, speech: Path, tmp_path:
         assert (large.width, large.height, large.frames) == (1280, 720, frames)
         assert lights[-1].stat().st_size < whole.stat().st_size
     mix([(speech, 0.2)], None, tmp_path / "mix.m4a", duration=51 / 25)
-    joined = compose(lights, tmp_path / "mix.m4a", tmp_path / "light.mp4", audio_rate="96k")
+    joined = compose(lights, tmp_path / "mix.m4a", tmp_path / "light.mp4")
     assert (joined.frames, joined.width, joined.has_audio) == (51, 854, True)
-    copied = compose(lights, tmp_path / "mix.m4a", tmp_path / "copied.mp4")
-    assert (tmp_path / "light.mp4").stat().st_size < (tmp_path / "copied.mp4").stat().st_size
-    assert copied.frames == joined.frames
 
 
 @pytest.mark.parametrize(
