@@ -53,6 +53,7 @@ def test_a_stored_brief_loads_again_to_the_same_brief() -> None:
         ({"text": "a", "music": {"from": "samples"}}, "music"),
         ({"text": "a", "licences": {"allow": ["gpl"]}}, "licences"),
         ({"text": "a", "reuse": "yes"}, "reuse"),
+        ({"text": "a", "audio": "yes"}, "audio"),
         ({"text": "a", "colour": "red"}, "colour"),
     ],
 )
