@@ -179,10 +179,12 @@ class Scene:
         return rows
 
     def settled_within(self, seconds: float) -> Iterator[None]:
-        """Yield until every job has ended or waits, or the time is up."""
+        """Yield until every job has ended or waits for a person or money, or the time is up."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not all(
-            job.state in ENDED_JOB or job.state is JobState.WAITING for job in self.rows()
+            job.state in ENDED_JOB
+            or (job.state is JobState.WAITING and job.waits_for is not WaitsFor.PROVIDER)
+            for job in self.rows()
         ):
             yield
             time.sleep(0.1)
