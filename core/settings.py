@@ -6,6 +6,7 @@ and `docs/configuration.md`. No secret has a default.
 
 from __future__ import annotations
 
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,8 @@ class VendorSettings(BaseSettings):
     project: str | None = None
     recipient: str | None = None
     """Where notifications go: a channel, a chat."""
+    prices_checked_on: date | None = None
+    """When somebody last found the vendor's list to say what our rate cards say."""
 
     @classmethod
     def of(cls, slug: str) -> VendorSettings:

@@ -113,7 +113,11 @@ class TakeVendor(Vendor):
         self.model = context.model or self._own.model or self.table.default
 
     def quote(self, request: VideoRequest) -> Quote:
-        return quote_take(self.table.get(self.model, self._today), request, self._today)
+        return self._quote(self.table.get(self.model, self._today), request)
+
+    def _quote(self, model: Model, request: VideoRequest, *, seconds: int | None = None) -> Quote:
+        """Price a take, of `seconds` where they hang on more than the shot."""
+        return quote_take(model.confirmed(self._own.prices_checked_on), request, self._today, seconds=seconds)
 
 
 def switches(model: Model, request: VideoRequest) -> dict[str, Any]:

@@ -65,7 +65,8 @@ class ElevenLabs(Vendor):
         )
 
     def quote(self, characters: int) -> Quote:
-        return _MODELS.price(self.model, characters, today=self._today)
+        on = self._own.prices_checked_on
+        return _MODELS.price(self.model, characters, today=self._today, checked_on=on)
 
     def speak(self, request: SpeechRequest, out: Path) -> Speech:
         text = clean(request.text)

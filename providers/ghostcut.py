@@ -91,7 +91,8 @@ class GhostCut(Vendor):
     def quote(self, request: RemovalRequest) -> Quote:
         _check(self.model, request)
         whole = 12 * max(1, math.ceil(request.duration / 12))
-        quoted = _MODELS.find(_MODELS.default).quote(whole, today=self._today)
+        known = _MODELS.find(_MODELS.default).confirmed(self._own.prices_checked_on)
+        quoted = known.quote(whole, today=self._today)
         _MODELS.get(self.model, self._today)
         return replace(quoted, known=False, basis=f"points, reckoned from one example: {quoted.basis}")
 

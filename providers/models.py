@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -77,6 +78,12 @@ class Model:
 
     def can(self, capability: Capability) -> bool:
         return capability in self.capabilities
+
+    def confirmed(self, checked_on: date | None) -> Model:
+        """The same model at prices that somebody found right on this day, see `Price.confirmed`."""
+        if self.price is None or (price := self.price.confirmed(checked_on)) is self.price:
+            return self
+        return replace(self, price=price)
 
     def quote(self, quantity: float, key: str = "", *, today: date, audio: bool = False) -> Quote:
         """Price so many of the card's units; without a card in force the price is not known.
@@ -224,9 +231,14 @@ class Models:
             )
         return model
 
-    def price(self, model_id: str, quantity: float, key: str = "", *, today: date) -> Quote:
-        """Quote so many units of a model's rate card; `key` is the resolution where the price hangs on it."""
-        return self.get(model_id, today).quote(quantity, key, today=today)
+    def price(
+        self, model_id: str, quantity: float, key: str = "", *, today: date, checked_on: date | None = None
+    ) -> Quote:
+        """Quote so many units of a model's rate card; `key` is the resolution where the price hangs on it.
+
+        See `Price.confirmed` for `checked_on`.
+        """
+        return self.get(model_id, today).confirmed(checked_on).quote(quantity, key, today=today)
 
 
 @cache

@@ -53,7 +53,8 @@ class OpenAISpeech(Vendor):
         return tuple(Voice(name, name.capitalize(), "mul") for name in VOICES)
 
     def quote(self, characters: int) -> Quote:
-        return _MODELS.price(self.model, characters, today=self._today)
+        on = self._own.prices_checked_on
+        return _MODELS.price(self.model, characters, today=self._today, checked_on=on)
 
     def speak(self, request: SpeechRequest, out: Path) -> Speech:
         text = clean(request.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from typing import Annotated, Literal
@@ -81,6 +82,13 @@ class Price:
     def knows_audio(self, key: str) -> bool:
         """Whether the card has a price of its own for film with its own sound."""
         return self.with_audio is not None or key in self.amounts_with_audio
+
+    def confirmed(self, checked_on: date | None) -> Price:
+        """The same card, found right on a later day: in force for as long from then as it was meant to be."""
+        if checked_on is None or checked_on <= self.checked_on:
+            return self
+        lasts = min(self.expires_at - self.checked_on, date.max - checked_on)
+        return replace(self, checked_on=checked_on, expires_at=checked_on + lasts)
 
     def expired(self, today: date) -> bool:
         return today >= self.expires_at

@@ -71,7 +71,8 @@ class Rekognition(Vendor):
         )
 
     def quote(self, pictures: int) -> Quote:
-        return _MODELS.price(self.model, pictures, today=self._today)
+        on = self._own.prices_checked_on
+        return _MODELS.price(self.model, pictures, today=self._today, checked_on=on)
 
     def judge(self, picture: Path) -> tuple[Finding, ...]:
         if (mime := mime_of(picture)) not in ("image/jpeg", "image/png"):

@@ -31,7 +31,7 @@ from core.answers import Answer as HttpAnswer
 from core.errors import Misconfigured, Moderated, PipelineError, Rejected
 from core.redact import redact
 from core.settings import VendorSettings
-from providers.asking import download, mime_of, object_in, quote_take, refusal, size_of, words_for
+from providers.asking import download, mime_of, object_in, refusal, size_of, words_for
 from providers.base import (
     Answer,
     AnswerState,
@@ -84,7 +84,7 @@ class Sora(PolledVendor):
 
     def quote(self, request: VideoRequest) -> Quote:
         model = self._model()
-        quoted = quote_take(model, request, self._today)
+        quoted = self._quote(model, request)
         if request.image is not None:
             _check_pixels(request.image, model.size_for(request.width, request.height))
         if _is_openai(self.endpoint):

@@ -27,7 +27,7 @@ from core.answers import Answer as HttpAnswer
 from core.errors import Rejected, Retryable, Unconfirmed
 from core.redact import redact
 from core.settings import VendorSettings
-from providers.asking import STATUSES, TakeVendor, mime_of, quote_take, words_for
+from providers.asking import STATUSES, TakeVendor, mime_of, words_for
 from providers.base import (
     Answer,
     AnswerState,
@@ -71,7 +71,7 @@ class Veo(TakeVendor):
             if self.relayed(self._own)
             else self.table.get(self.model, self._today)
         )
-        quote = quote_take(model, request, self._today, seconds=_seconds(model, request))
+        quote = self._quote(model, request, seconds=_seconds(model, request))
         if request.image is not None and (mime := mime_of(request.image)) not in _PICTURES:
             raise Rejected(
                 f"{model.id} begins with pictures of {', '.join(_PICTURES)}; this one is {mime}.",

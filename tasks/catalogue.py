@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from core.registry import PROVIDERS
+from core.settings import get_settings
 from providers.models import Model, has_models, load
 from providers.prices import Price
 from tasks import limits
@@ -29,8 +30,11 @@ def describe_providers() -> dict[str, dict[str, Any]]:
 def _models(slug: str, today: date) -> list[dict[str, Any]]:
     if not has_models(slug):
         return []
-    models = load(slug)
-    return [_model(model, today) | {"default": model.id == models.default} for model in models.all]
+    models, checked_on = load(slug), get_settings().vendor(slug).prices_checked_on
+    return [
+        _model(model.confirmed(checked_on), today) | {"default": model.id == models.default}
+        for model in models.all
+    ]
 
 
 def _model(model: Model, today: date) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -156,6 +157,8 @@ def settings(monkeypatch, tmp_path, database_url, redis_url, broker_url) -> Iter
         "VAR_DIR": str(tmp_path / "var"),
         "SECRET_KEY": secrets.token_urlsafe(32),
     }
+    today = datetime.now(UTC).date().isoformat()  # rate cards may expire, these tests not
+    values |= {f"{slug.upper()}_PRICES_CHECKED_ON": today for slug in PROVIDERS.slugs()}
     for key, value in values.items():
         monkeypatch.setenv(key, value)
     with _fresh_caches():

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,7 @@ def simulated(provider: str, settings: Settings) -> Iterator[str]:
         os.environ |= {
             f"{provider.upper()}_API_KEY": "simulated",
             f"{provider.upper()}_URL": f"{base}/{provider}",
+            f"{provider.upper()}_PRICES_CHECKED_ON": datetime.now(UTC).date().isoformat(),
         }
         click.echo(
             f"{provider} is a SIMULATOR at {base}/{provider}: its films are test cards, and nothing is paid."

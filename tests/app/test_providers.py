@@ -8,6 +8,7 @@ from sqlalchemy import func
 
 from core.limits import FAILURES_TO_OPEN
 from core.registry import PROVIDERS
+from core.settings import get_settings
 from db.session import transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Heartbeat
@@ -34,7 +35,11 @@ def shown(client, slug="kling"):
     return next(item for item in items if item["slug"] == slug)
 
 
-def test_a_provider_shows_its_models_with_what_they_can_and_where_the_price_was_read(client, heard):
+def test_a_provider_shows_its_models_with_what_they_can_and_where_the_price_was_read(
+    client, heard, monkeypatch
+):
+    monkeypatch.delenv("KLING_PRICES_CHECKED_ON")
+    get_settings.cache_clear()
     kling = shown(client)
     assert kling["enabled"] is True
     assert "text_to_video" in kling["capabilities"]

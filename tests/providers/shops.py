@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ class Shop:
         return open_at(self.adapter, own, vendor.url, model=model or self.model, **more)
 
     def own(self, url: str, *, key: str | None = None, **more: Any) -> VendorSettings:
-        return VendorSettings(api_key=key or self.key, url=url, **{**self.settings, **more})
+        said = {"prices_checked_on": CHECKED_ON, **self.settings, **more}
+        return VendorSettings(api_key=key or self.key, url=url, **said)
 
 
 def open_at(
@@ -60,6 +62,8 @@ def open_at(
     return adapter(Context(http, Settings(), own=own, callback_url=callback_url, **said))
 
 
+CHECKED_ON = datetime.now(UTC).date()
+"""Rate cards may expire, tests of them not."""
 FAL = Shop(Fal, "key-id:key-secret-0123456789")
 REPLICATE = Shop(Replicate, "r8_secret0123456789")
 RUNWAY = Shop(Runway, "key_secret0123456789")

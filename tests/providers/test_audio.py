@@ -20,7 +20,7 @@ from providers.replicate import Replicate
 from providers.runway import Runway
 from providers.veo_vertex import VeoVertex
 from tests.loopback import Loopback, Reply
-from tests.providers.shops import ASK, SHOPS, open_at
+from tests.providers.shops import ASK, CHECKED_ON, SHOPS, open_at
 from tests.simulated import VendorHere
 
 KEY = "key-0123456789"
@@ -69,7 +69,7 @@ SILENT = [
 
 
 def opened(adapter: type, base: str, url: str, model: str) -> Any:
-    own = VendorSettings(api_key=KEY, url=base, project="films")
+    own = VendorSettings(api_key=KEY, url=base, project="films", prices_checked_on=CHECKED_ON)
     return open_at(adapter, own, url, model=model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -77,6 +78,18 @@ def test_a_model_is_priced_by_its_card_and_the_quote_says_where_it_was_read(acme
     assert (quote.amount, quote.currency, quote.known) == (1_120_000, "USD", True)
     assert "the vendor's page" in quote.basis
     assert "2026-11-01" in quote.basis
+
+
+def test_a_card_that_was_found_right_later_is_in_force_for_as_long_again(acme):
+    later = {"today": date(2027, 5, 1)}
+    quote = acme.price("new-2", 5, "720p", **later, checked_on=date(2027, 4, 20))
+    assert (quote.known, quote.amount) == (True, acme.price("new-2", 5, "720p", **later).amount)
+    assert "list price of 2027-04-20" in quote.basis
+    price = acme.find("new-2").price
+    again = price.confirmed(date(2027, 4, 20))
+    assert again.expires_at - again.checked_on == price.expires_at - price.checked_on
+    assert not acme.price("new-2", 5, "720p", **later, checked_on=date(2026, 10, 1)).known, "it is older"
+    assert replace(price, expires_at=date.max).confirmed(date(2027, 4, 20)).expires_at == date.max
 
 
 def test_a_card_that_has_expired_still_computes_and_is_not_known(acme):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import date
 
 import pytest
 
@@ -28,9 +29,11 @@ from providers.openai_speech import OpenAISpeech
 from providers.piper import Piper
 from simulator.voice import say, wav
 from tests.loopback import Loopback, Reply
+from tests.providers.shops import CHECKED_ON
 from tests.providers.speaking import check_speech
 from tests.simulated import VendorHere
 
+TODAY = date(2026, 11, 21)  # before these models retire
 TEXT = "The lighthouse stands on a rock. Every night its lamp is lit."
 RACHEL = "21m00Tcm4TlvDq8ikWAM"
 ADAPTERS = {"openai_speech": OpenAISpeech, "elevenlabs": ElevenLabs, "piper": Piper, "coqui": Coqui}
@@ -42,8 +45,8 @@ class Vendor(VendorHere):
         http = HttpClient(
             allow=[f"127.0.0.1:{self.port}"], retry_for=0, sleep=lambda _: None, timeout=(5, 60)
         )
-        said = VendorSettings(api_key=key, url=f"{self.url}/{slug}", **own)
-        return ADAPTERS[slug](Context(http, Settings(), own=said))
+        said = VendorSettings(api_key=key, url=f"{self.url}/{slug}", prices_checked_on=CHECKED_ON, **own)
+        return ADAPTERS[slug](Context(http, Settings(), own=said, today=TODAY))
 
     def tasks(self):
         return self.bill()["tasks"]
@@ -57,7 +60,7 @@ def vendor(tmp_path):
 
 def here(adapter, server, **own):
     http = HttpClient(allow=[server.host], retry_for=0, sleep=lambda _: None)
-    said = VendorSettings(**{"api_key": "the-key", "url": server.url, **own})
+    said = VendorSettings(**{"api_key": "the-key", "url": server.url, "prices_checked_on": CHECKED_ON, **own})
     return adapter(Context(http, Settings(), own=said))
 
 
