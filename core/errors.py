@@ -21,6 +21,8 @@ class PipelineError(Exception):
     """`code` is machine-readable and stable; `field` names the input at fault, where one is."""
 
     code = "pipeline_error"
+    cost = 0
+    """Micro-units that a vendor took for what came to nothing."""
 
     def __init__(self, message: str, *, code: str | None = None, field: str | None = None) -> None:
         super().__init__(message)

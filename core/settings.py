@@ -131,6 +131,15 @@ class Settings(BaseSettings):
     )
     openai_compatible_model: str | None = Field(None, description="Model name at that server.")
     openai_compatible_key: SecretStr | None = Field(None, description="Bearer key for that server.")
+    openai_compatible_input_price: int | None = Field(
+        None,
+        ge=0,
+        description="Micro-USD that server takes for a million tokens it reads; 0 for one of your own. "
+        "Unset: unknown, so that a brief has to say `accept_unknown_prices`.",
+    )
+    openai_compatible_output_price: int | None = Field(
+        None, ge=0, description="Micro-USD that server takes for a million tokens it writes."
+    )
 
     # -- money --------------------------------------------------------------------------------
     money_mode: Literal["off", "shadow", "enforce"] = Field(

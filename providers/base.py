@@ -116,18 +116,23 @@ class ScriptRequest:
 
 @dataclass(frozen=True)
 class ScriptDraft:
-    """`raw` is the vendor's answer as it came; `usage` counts tokens (`input`, `output`) where known."""
+    """`raw` is the vendor's answer as it came; `usage` counts tokens (`input`, `output`) where known.
+
+    `cost` is what it took in micro-units, None where nobody knows.
+    """
 
     script: Script
     model: str
     raw: Any = None
     usage: Mapping[str, int] = field(default_factory=dict)
+    cost: int | None = None
     notes: tuple[str, ...] = ()
 
 
 class ScriptWriter(Protocol):
     slug: ClassVar[str]
     kind: ClassVar[Literal["script"]]
+    model: str
 
     def __init__(self, context: Context) -> None: ...
 
@@ -138,7 +143,10 @@ class ScriptWriter(Protocol):
     def quote(self, request: ScriptRequest) -> Quote: ...
 
     def write(self, request: ScriptRequest) -> ScriptDraft:
-        """Write a script; raises Invalid when the brief gives too little to go by."""
+        """Write a script; raises Invalid when the brief gives too little to go by.
+
+        An error's `cost` is what was taken for answers that are of no use.
+        """
 
 
 # -- speech ---------------------------------------------------------------------------------------

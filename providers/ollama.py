@@ -33,7 +33,7 @@ class Ollama:
     def __init__(self, context: Context) -> None:
         self._http = context.http
         self._url = (context.settings.ollama_url or "").rstrip("/")
-        self._model = context.settings.ollama_model
+        self.model = context.settings.ollama_model
         key = (context.own or context.settings.vendor(self.slug)).api_key
         self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
@@ -48,7 +48,7 @@ class Ollama:
         reason = None if self._url else "Set OLLAMA_URL to the address of an Ollama server."
         if reason:
             raise Misconfigured(reason)
-        return write_script(request, self._model, self._ask)
+        return write_script(request, self.model, self._ask)
 
     def _ask(self, messages: list[Message]) -> Reply:
         for limit in _ANSWER_TOKENS:
@@ -60,7 +60,7 @@ class Ollama:
                     raise Retryable(f"Ollama's answer has no message: {str(body)[:200]}", code="bad_answer")
                 return Reply(content, body, _usage(body))
         raise Permanent(
-            f"{self._model} did not finish its script within {_ANSWER_TOKENS[-1]} tokens. "
+            f"{self.model} did not finish its script within {_ANSWER_TOKENS[-1]} tokens. "
             "Ask for a shorter film or use another OLLAMA_MODEL.",
             code="truncated",
         )
@@ -69,7 +69,7 @@ class Ollama:
         answer = self._http.post(
             f"{self._url}/api/chat",
             json_body={
-                "model": self._model,
+                "model": self.model,
                 "messages": messages,
                 "stream": False,
                 "format": SCRIPT_SCHEMA,
@@ -87,7 +87,7 @@ class Ollama:
         )
         if answer.status == 404:
             raise Misconfigured(
-                f"Ollama has no model {self._model!r}: run `ollama pull {self._model}` there or change "
+                f"Ollama has no model {self.model!r}: run `ollama pull {self.model}` there or change "
                 f"OLLAMA_MODEL. It said: {answer.excerpt()}",
                 code="model_missing",
             )

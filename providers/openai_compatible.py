@@ -2,8 +2,8 @@
 
 Vendor: https://github.com/openai/openai-openapi (openapi.yaml) and openai-python's retry rules; read 2026-11.
 Auth: `Authorization: Bearer <key>`; local servers take any key or none. Call: POST <base>/chat/completions.
-Limits: the vendor's, told by 429 with `retry-after-ms` or `retry-after`. Billing: per token, at prices we do
-not know; a repeat costs again, so a call whose outcome is unknown is not repeated here.
+Limits: the vendor's, told by 429 with `retry-after-ms` or `retry-after`. Billing: per token, at the prices
+that the settings say; a repeat costs again, so a call whose outcome is unknown is not repeated here.
 Quirks: servers know different `response_format`s, tried from strict to none on a 400 that names it;
 newer models want `max_completion_tokens`, most servers know only `max_tokens`; errors come as
 `{"error": {...}}`, `{"error": "text"}` or `{"detail": ...}`; no waiting helps 429 `insufficient_quota`.
@@ -11,6 +11,7 @@ newer models want `max_completion_tokens`, most servers know only `max_tokens`; 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from core.answers import Answer, retry_after
@@ -18,9 +19,11 @@ from core.errors import Misconfigured, Moderated, Permanent, PipelineError, Retr
 from core.redact import redact
 from core.settings import Settings
 from providers.base import Context, Quote, ScriptDraft, ScriptRequest
-from providers.prompts import SCRIPT_SCHEMA, Message, Reply, write_script
+from providers.prompts import SCRIPT_SCHEMA, Message, Reply, messages_for, write_script
 
 _ANSWER_TOKENS = (4096, 12288)
+_WISH_TOKENS = 500
+"""At most, for saying what was wrong with an answer."""
 _READ_TIMEOUT = 300.0
 _STATUSES = (400, 401, 402, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504, 529)
 _RESPONSE_FORMATS: tuple[dict[str, Any] | None, ...] = (
@@ -44,7 +47,8 @@ class OpenAICompatible:
         self._http = context.http
         self._disabled = self.enabled(settings)
         self._url = (settings.openai_compatible_url or "").rstrip("/")
-        self._model = settings.openai_compatible_model or ""
+        self.model = settings.openai_compatible_model or ""
+        self._prices = (settings.openai_compatible_input_price, settings.openai_compatible_output_price)
         key = settings.openai_compatible_key
         self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
@@ -60,15 +64,38 @@ class OpenAICompatible:
         ]
         return f"Set {' and '.join(missing)}." if missing else None
 
-    def quote(self, request: ScriptRequest) -> Quote:  # noqa: ARG002 - no price is known for any request
-        return Quote(0, basis="not priced: the server bills by token at prices we do not know", known=False)
+    def quote(self, request: ScriptRequest) -> Quote:
+        """The most it can take: two answers, each begun again with more room; a token is a byte at least."""
+        asked = sum(len(message["content"].encode()) for message in messages_for(request))
+        written = 2 * sum(_ANSWER_TOKENS)
+        read = 4 * asked + 2 * (_ANSWER_TOKENS[-1] + _WISH_TOKENS)
+        cost = self._cost({"input": read, "output": written})
+        if cost is None:
+            why = "set OPENAI_COMPATIBLE_INPUT_PRICE and OPENAI_COMPATIBLE_OUTPUT_PRICE"
+            return Quote(
+                0, basis=f"{self.model}: what its server takes is not known here; {why}", known=False
+            )
+        basis = f"{self.model}: at most {read} tokens read and {written} written; what is used is paid"
+        return Quote(cost, basis=basis)
 
     def write(self, request: ScriptRequest) -> ScriptDraft:
         if self._disabled:
             raise Misconfigured(self._disabled)
-        # What this server turned out to understand, kept for the length of one script.
+        # What this server turned out to understand, and took, kept for the length of one script.
         talk = _Dialect()
-        return write_script(request, self._model, lambda messages: self._ask(messages, talk))
+        try:
+            draft = write_script(request, self.model, lambda messages: self._ask(messages, talk))
+        except PipelineError as error:
+            error.cost = self._cost(talk.used) or 0
+            raise
+        return replace(draft, cost=self._cost(talk.used))
+
+    def _cost(self, used: dict[str, int]) -> int | None:
+        """Micro-USD for so many tokens; None where prices or numbers are not known."""
+        read, written = self._prices
+        if read is None or written is None or (used.keys() != {"input", "output"} and (read or written)):
+            return None
+        return -(-(used.get("input", 0) * read + used.get("output", 0) * written) // 1_000_000)
 
     def _ask(self, messages: list[Message], talk: _Dialect) -> Reply:
         usage: dict[str, int] = {}
@@ -76,17 +103,18 @@ class OpenAICompatible:
             body = self._post(messages, limit, talk)
             for name, count in _usage(body).items():
                 usage[name] = usage.get(name, 0) + count
+                talk.used[name] = talk.used.get(name, 0) + count
             choice = _choice(body)
             said = choice.get("message")
             message: dict[str, Any] = said if isinstance(said, dict) else {}
             if message.get("refusal"):
-                raise Moderated(f"{self._model} refused: {str(message['refusal'])[:300]}", field="brief")
+                raise Moderated(f"{self.model} refused: {str(message['refusal'])[:300]}", field="brief")
             if choice.get("finish_reason") == "content_filter":
-                raise Moderated(f"The vendor's filter stopped {self._model}'s answer.", field="brief")
+                raise Moderated(f"The vendor's filter stopped {self.model}'s answer.", field="brief")
             if choice.get("finish_reason") != "length":
                 return Reply(_content(message), body, usage)
         raise Permanent(
-            f"{self._model} did not finish its script within {_ANSWER_TOKENS[-1]} tokens. "
+            f"{self.model} did not finish its script within {_ANSWER_TOKENS[-1]} tokens. "
             "Ask for a shorter film or use another OPENAI_COMPATIBLE_MODEL.",
             code="truncated",
         )
@@ -96,7 +124,7 @@ class OpenAICompatible:
         while True:
             answer = self._http.post(
                 f"{self._url}/chat/completions",
-                json_body=talk.body(self._model, messages, limit),
+                json_body=talk.body(self.model, messages, limit),
                 headers=self._headers,
                 expect=_STATUSES,
                 read_timeout=_READ_TIMEOUT,
@@ -110,15 +138,16 @@ class OpenAICompatible:
                 return body
             error = _Error(answer)
             if not (answer.status in (400, 422) and talk.simplify(error)):
-                raise error.as_ours(self._model)
+                raise error.as_ours(self.model)
 
 
 class _Dialect:
-    """How much of the dialect the server understands so far."""
+    """How much of the dialect the server understands so far, and the tokens it has `used`."""
 
     def __init__(self) -> None:
         self._format = 0
         self._limit_name = "max_tokens"
+        self.used: dict[str, int] = {}
 
     def body(self, model: str, messages: list[Message], limit: int) -> dict[str, Any]:
         response_format = _RESPONSE_FORMATS[self._format]

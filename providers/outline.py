@@ -27,6 +27,7 @@ _FAR_OFF = 0.3
 class Outline:
     slug: ClassVar[str] = "outline"
     kind: ClassVar[Literal["script"]] = "script"
+    model = ""
 
     def __init__(self, context: Context) -> None:
         self._context = context

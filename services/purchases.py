@@ -23,7 +23,7 @@ from db.work import Job
 from services.money import capture_hold
 from services.submissions import announce, close, intend, lock_submission, mark_succeeded
 
-AT_ONCE = ("narration", "moderation")
+AT_ONCE = ("narration", "moderation", "script")
 """Of submissions whose vendor answers in the call itself."""
 
 
@@ -90,13 +90,24 @@ def refused(session: Session, purchase_id: UUID, code: str, message: str) -> Non
         close(session, row, SubmissionState.FAILED, code, message)
 
 
+def spent(session: Session, purchase_id: UUID, cost: int, code: str, message: str) -> None:
+    """The vendor took money for answers that are of no use: so much is spent, and it may be bought anew."""
+    row = lock_submission(session, purchase_id)
+    if row is not None and row.state is SubmissionState.SENDING:
+        _spend(session, row, cost, code, message)
+
+
 def spend_lost(session: Session, row: Submission) -> None:
     """A person found that the vendor billed what nobody has: its hold is spent, and it may be bought anew."""
-    row.actual_cost = row.quote
+    _spend(session, row, row.quote, "lost", "It was billed, and its answer was lost.")
+
+
+def _spend(session: Session, row: Submission, cost: int, code: str, message: str) -> None:
+    row.actual_cost = cost
     if row.hold_id is not None:
         hold = session.get_one(Hold, row.hold_id)
-        capture_hold(session, hold, actual=row.quote, submission_id=row.id)
-    close(session, row, SubmissionState.FAILED, "lost", "It was billed, and its answer was lost.")
+        capture_hold(session, hold, actual=cost, submission_id=row.id)
+    close(session, row, SubmissionState.FAILED, code, message)
 
 
 def unknown(session: Session, purchase_id: UUID, code: str, message: str) -> None:

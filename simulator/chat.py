@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import Response, request
 
@@ -18,7 +18,10 @@ STATUS = {"throttled": 429, "down": 503, "missing": 404}
 
 
 class Chat(Answering):
-    """A vendor of words: each answer is booked, and costs nothing that anybody could know."""
+    """A vendor of words: each answer is booked, at what its tokens cost."""
+
+    prices: ClassVar[tuple[int, int]] = (0, 0)
+    """Micro-USD a token read and written."""
 
     def error(self, status: int, message: str, **more: str | None) -> Response:
         """A refusal in the dialect's own envelope."""
@@ -38,9 +41,16 @@ class Chat(Answering):
 
     def say(self, submit: Submit, body: dict[str, Any], fault: str, prompt: str) -> str:
         """Book the call and write its answer, cut off or beside the point where a fault says so."""
-        self.book(submit, model=str(body.get("model")), prompt=prompt)
         answer = "…" if fault == "garbage" else write_answer(prompt)
-        return answer[: len(answer) // 2] if fault == "truncated" else answer
+        said = answer[: len(answer) // 2] if fault == "truncated" else answer
+        price = sum(count * rate for count, rate in zip(self.tokens(prompt, said), self.prices, strict=True))
+        self.book(submit, model=str(body.get("model")), prompt=prompt, price=price)
+        return said
+
+    @staticmethod
+    def tokens(prompt: str, said: str) -> tuple[int, int]:
+        """Tokens read and written, as these models count them."""
+        return len(prompt.split()), len(said.split())
 
 
 def in_chunks(text: str, size: int = 40) -> Iterator[str]:

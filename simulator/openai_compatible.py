@@ -14,7 +14,12 @@ from simulator.chat import MODELS, STATUS, Chat, in_chunks
 
 class OpenAICompatible(Chat):
     slug: ClassVar[str] = "openai_compatible"
-    settings: ClassVar[dict[str, str]] = {"URL": "{here}/v1", "MODEL": MODELS[0]}
+    prices: ClassVar[tuple[int, int]] = (2, 8)
+    settings: ClassVar[dict[str, str]] = {
+        "URL": "{here}/v1",
+        "MODEL": MODELS[0],
+        **dict(zip(("INPUT_PRICE", "OUTPUT_PRICE"), (f"{rate}000000" for rate in prices), strict=True)),
+    }
 
     def routes(self, doors: Blueprint) -> None:
         doors.get("/v1/models")(self.models)
@@ -44,7 +49,7 @@ class OpenAICompatible(Chat):
         reason = "length" if fault == "truncated" else "stop"
         if body.get("stream"):
             return _streamed(body, said, reason)
-        used = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(said.split())}
+        used = dict(zip(("prompt_tokens", "completion_tokens"), self.tokens(prompt, said), strict=True))
         choice = {"index": 0, "finish_reason": reason, "message": message}
         shown = _head(body, "chat.completion") | {"choices": [choice]}
         return submit.answered(jsonify(shown | {"usage": used | {"total_tokens": sum(used.values())}}))

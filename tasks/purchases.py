@@ -31,7 +31,8 @@ def buy(
 ) -> dict[str, Any]:
     """Make one call that costs money; raises Unconfirmed where only a person can go on.
 
-    What came of it is written down with its price in one transaction: an attempt that dies after it finds it.
+    What came of it is written down with its price (`cost` in it, else the quote) in one transaction: an
+    attempt that dies after it finds it.
     """
     refuse_unknown_price(provider, quote, run.params)
     order = {"provider": provider, "model": model, "request": request}
@@ -63,11 +64,14 @@ def buy(
         elif isinstance(error, Retryable):
             settle = purchases.not_accepted
         with transaction() as session:
-            settle(session, purchase, error.code, error.message)
+            if error.cost and settle is not purchases.unknown:
+                purchases.spent(session, purchase, error.cost, error.code, error.message)
+            else:
+                settle(session, purchase, error.code, error.message)
         raise
     reach("purchase.after_call", str(run.job.id))
     with transaction() as session:
         if made.get("stored"):
             keep_blob(session, StoredFile.from_json(made["stored"]))
-        purchases.done(session, purchase, cost=quote.amount, made=made)
+        purchases.done(session, purchase, cost=made.get("cost", quote.amount), made=made)
     return made

@@ -109,7 +109,7 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
     if params["script"] is None:
         writer = open_writer(params["writer"])
         asked = ScriptRequest(params["text"], params["language"], params["target_duration"] or 45.0)
-        lines.append(_line("write_script", "script", writer.slug, writer.quote(asked)))
+        lines.append(_bought_line("write_script", "script", writer.slug, writer.quote(asked), params))
     script = _script(params)
     speech = open_speech(params["narrator"])
     width, height = frame_size(params["format"], params["size"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import asdict
+from typing import Any, cast
 
 from core.scripts import Dialect, format_script, parse_script
 from core.scripts import Script as ScriptText
@@ -13,6 +14,7 @@ from providers.base import ScriptRequest, ScriptWriter
 from providers.prompts import VERSION as PROMPTS_VERSION
 from services import inputs
 from services.films import add_script_version, plan_shots, write_shots
+from tasks.purchases import buy
 from tasks.step import Run, step
 from tasks.wiring import fonts_folder, open_writer
 
@@ -51,17 +53,29 @@ def write_script(run: Run) -> None:
         run.result = {**made, "version": version.number}
 
 
-def _write(run: Run, writer: ScriptWriter) -> dict[str, str]:
-    with run.timing("write_seconds"):
-        draft = writer.write(
-            ScriptRequest(
-                brief=run.params["text"],
-                language=run.params["language"],
-                target_duration=run.params["target_duration"] or DEFAULT_SECONDS,
-                instructions=run.held.params.get("instructions", ""),
-            )
-        )
-    return {"text": format_script(draft.script), "author": f"{writer.slug} {draft.model}".strip()}
+def _write(run: Run, writer: ScriptWriter) -> dict[str, Any]:
+    asked = ScriptRequest(
+        brief=run.params["text"],
+        language=run.params["language"],
+        target_duration=run.params["target_duration"] or DEFAULT_SECONDS,
+        instructions=run.held.params.get("instructions", ""),
+    )
+
+    def write() -> dict[str, Any]:
+        with run.timing("write_seconds"):
+            draft = writer.write(asked)
+        author = f"{writer.slug} {draft.model}".strip()
+        cost = {} if draft.cost is None else {"cost": draft.cost}
+        return {"text": format_script(draft.script), "author": author, **cost}
+
+    quote = writer.quote(asked)
+    if quote.known and not quote.amount:
+        return write()
+    made = buy(
+        run, purpose="script", provider=writer.slug, model=writer.model,
+        request={**asdict(asked), "prompts": PROMPTS_VERSION}, quote=quote, call=write,
+    )  # fmt: skip
+    return {name: made[name] for name in ("text", "author")}
 
 
 @step("break_down")

@@ -1,12 +1,13 @@
 """Both model writers against a server on loopback that speaks their dialects as their vendors document them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Invalid, Misconfigured, Moderated, Permanent, Retryable, Unconfirmed
+from core.errors import Invalid, Misconfigured, Moderated, Permanent, PipelineError, Retryable, Unconfirmed
 from core.http import HttpClient
 from core.settings import Settings
 from providers.base import Context, ScriptRequest
@@ -47,8 +48,8 @@ def llama(content=GOOD, reason="stop") -> Reply:
 class Vendor:
     """Answers from a list, one by one; the last again and again."""
 
-    def __init__(self, writer, *replies: Reply) -> None:
-        self.writer, self.left = writer, list(replies)
+    def __init__(self, writer, *replies: Reply, **settings) -> None:
+        self.writer, self.left, self.settings = writer, list(replies), settings
 
     def __enter__(self):
         self.server = Loopback(lambda _: self.left.pop(0) if len(self.left) > 1 else self.left[0]).__enter__()
@@ -58,6 +59,7 @@ class Vendor:
             openai_compatible_url=f"{self.server.url}/v1",
             openai_compatible_model="gpt-test",
             openai_compatible_key=KEY,
+            **self.settings,
         )
         http = HttpClient(allow=[self.server.host], retry_for=0, sleep=lambda _: None, timeout=(1, 1))
         self.adapter = self.writer(Context(http, settings))
@@ -244,7 +246,51 @@ def test_what_is_not_priced_says_so():
     with Vendor(OpenAICompatible, chat()) as vendor:
         quote = vendor.adapter.quote(REQUEST)
     assert (quote.known, quote.amount) == (False, 0)
-    assert "not priced" in quote.basis
+    assert "OPENAI_COMPATIBLE_INPUT_PRICE" in quote.basis
+
+
+PRICED = {"openai_compatible_input_price": 250_000, "openai_compatible_output_price": 2_000_000}
+
+
+def cost(calls):
+    """Of so many answers by `chat`, rounded up once."""
+    return -(-calls * (30 * 250_000 + 20 * 2_000_000) // 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("replies", "calls"), [([chat()], 1), ([chat("no"), chat()], 2), ([chat("{", "length"), chat()], 2)]
+)
+def test_a_script_costs_what_all_its_answers_took_and_never_more_than_was_quoted(replies, calls):
+    with Vendor(OpenAICompatible, *replies, **PRICED) as vendor:
+        quote, draft = vendor.adapter.quote(REQUEST), vendor.write()
+    assert (quote.known, draft.cost) == (True, cost(calls))
+    assert draft.cost < quote.amount
+    assert "what is used is paid" in quote.basis
+
+
+@pytest.mark.parametrize(
+    ("reply", "calls"),
+    [
+        (chat("no"), 2),
+        (chat("{", "length"), 2),
+        (chat(refusal="I won't."), 1),
+        (chat(None, "content_filter"), 1),
+    ],
+)
+def test_an_error_says_what_useless_answers_took(reply, calls):
+    with Vendor(OpenAICompatible, reply, **PRICED) as vendor, pytest.raises(PipelineError) as caught:
+        vendor.write()
+    assert caught.value.cost == cost(calls)
+
+
+def test_a_server_of_ones_own_costs_nothing_and_one_that_does_not_count_what_was_quoted():
+    free = dict.fromkeys(PRICED, 0)
+    with Vendor(OpenAICompatible, chat(), **free) as vendor:
+        assert vendor.adapter.quote(REQUEST) == replace(vendor.adapter.quote(REQUEST), amount=0, known=True)
+        assert vendor.write().cost == 0
+    silent = reply({"choices": [{"finish_reason": "stop", "message": {"content": GOOD}}]})
+    with Vendor(OpenAICompatible, silent, **PRICED) as vendor:
+        assert vendor.write().cost is None
 
 
 anything = st.recursive(

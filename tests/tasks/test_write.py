@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select, update
 
 from db.assets import ScriptVersion
+from db.money import Hold
 from db.session import reading, transaction
+from db.submissions import Submission, SubmissionState
 from db.work import Step, StepState
 from providers.base import ScriptRequest
 from providers.prompts import messages_for
+from services import books
 from services.steps import StepPlan
 from tests.services.makers import make_job, plan, see_shots, see_step
 from tests.tasks.conftest import work_on
@@ -83,3 +87,73 @@ def test_a_script_edited_to_fewer_shots_is_broken_down_to_fewer(house):
     after = see_shots(job_id)
     assert [s.narration for s in after] == ["One.", "Two and a half."]
     assert [s.id for s in after] == [s.id for s in before[:2]]
+
+
+# -- a writer that takes money ---------------------------------------------------------------------
+
+PAID = {"script": None, "text": "People look up at night.", "writer": "openai_compatible"}
+
+
+@pytest.fixture
+def writing(simulated):
+    """An installation that is led to the simulated vendor of words, by what the simulator says of itself."""
+
+    def lead(model="simulated", priced=True):
+        said = {"URL": "{here}/openai_compatible/v1", "MODEL": model, "KEY": "sk-simulated"}
+        said |= {"INPUT_PRICE": "2000000", "OUTPUT_PRICE": "8000000"} if priced else {}
+        return simulated({f"OPENAI_COMPATIBLE_{name}": value for name, value in said.items()})
+
+    return lead
+
+
+def bought(job_id):
+    with reading() as session:
+        rows = session.scalars(select(Submission).where(Submission.job_id == job_id)).all()
+        holds = {row.id: session.get_one(Hold, row.hold_id) for row in rows}
+        assert books.verify_books(session) == []
+    return [(row.purpose, row.state, row.actual_cost, holds[row.id].captured) for row in rows]
+
+
+def test_a_bought_script_is_paid_by_the_token_as_the_vendor_bills_it(house, writing):
+    with writing() as vendor:
+        job_id = make_job(house, params=PAID)
+        (first,) = plan(job_id, StepPlan("write_script"))
+        work_on(first)
+        bill = vendor.bill()["total"]
+        assert versions()[-1].author == "openai_compatible simulated"
+        assert bought(job_id) == [("script", SubmissionState.SUCCEEDED, bill, bill)]
+        assert bill > 0
+
+
+@pytest.mark.parametrize(("fault", "answers"), [("garbage", 2), ("truncated", 2), ("refused", 1)])
+def test_answers_that_are_of_no_use_are_paid_and_said_so(house, writing, fault, answers):
+    with writing(f"fault-{fault}") as vendor:
+        job_id = make_job(house, params=PAID)
+        (first,) = plan(job_id, StepPlan("write_script"))
+        work_on(first)
+        bill = vendor.bill()
+        assert see_step(first).state is StepState.FAILED
+        assert bought(job_id) == [("script", SubmissionState.FAILED, bill["total"], bill["total"])]
+        assert len(bill["tasks"]) == answers
+
+
+def test_a_writer_whose_price_nobody_knows_is_asked_only_where_the_brief_accepts_that(house, writing):
+    with writing(priced=False) as vendor:
+        (refused,) = plan(make_job(house, params=PAID), StepPlan("write_script"))
+        work_on(refused)
+        assert (see_step(refused).state, see_step(refused).error_code) == (StepState.FAILED, "unknown_price")
+        assert vendor.bill()["tasks"] == []
+        accepting = {**PAID, "accept_unknown_prices": True}
+        (written,) = plan(make_job(house, params=accepting), StepPlan("write_script"))
+        work_on(written)
+        assert see_step(written).state is StepState.SUCCEEDED
+
+
+def test_a_throttled_writer_took_nothing_and_is_asked_again(house, writing):
+    with writing("fault-throttled") as vendor:
+        job_id = make_job(house, params=PAID)
+        (first,) = plan(job_id, StepPlan("write_script"))
+        work_on(first)
+        assert see_step(first).state is StepState.READY
+        assert bought(job_id) == [("script", SubmissionState.INTENDED, None, 0)]
+        assert vendor.bill()["total"] == 0
