@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from threading import Lock
 from typing import Any
 
@@ -11,6 +12,8 @@ from core.http import HttpClient
 DAY = 24 * 3600.0
 PATIENCE = 300.0
 """Seconds before keys are fetched again because a signature fits none of them: forgers get no more."""
+PAUSE = 10.0
+"""Seconds before a host that gave no keys is asked again: a flood of callbacks must not queue for it."""
 
 
 class PublishedKeys:
@@ -19,6 +22,7 @@ class PublishedKeys:
     def __init__(self) -> None:
         self._lock = Lock()
         self._kept: dict[str, tuple[float, list[dict[str, Any]]]] = {}
+        self._failed: dict[str, tuple[float, str]] = {}
 
     def get(self, http: HttpClient, url: str, now: float, *, newer: bool = False) -> list[dict[str, Any]]:
         """Return the keys at `url`; `newer` asks for others than were had, which may be the same ones.
@@ -28,7 +32,14 @@ class PublishedKeys:
         with self._lock:
             at, keys = self._kept.get(url, (0.0, []))
             if not keys or abs(now - at) > (PATIENCE if newer else DAY):
-                keys = _fetch(http, url)
+                failed_at, why = self._failed.get(url, (-math.inf, ""))
+                if abs(now - failed_at) < PAUSE:
+                    raise Retryable(why, code="no_keys")
+                try:
+                    keys = _fetch(http, url)
+                except Retryable as error:
+                    self._failed[url] = (now, error.message)
+                    raise
                 self._kept[url] = (now, keys)
         return keys
 

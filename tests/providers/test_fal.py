@@ -120,8 +120,14 @@ def test_keys_that_were_changed_are_fetched_anew_and_forgers_cannot_have_them_fe
     "reply", [Reply(500), Reply(404), Reply(body=b"{}"), Reply(body=b'{"keys": []}'), Reply()]
 )
 def test_without_the_vendors_keys_nobody_can_tell_and_the_callback_may_come_again(reply):
-    with published(reply) as server, pytest.raises(Retryable):
-        at(server).parse_callback(SIGNED, BODY, NOW)
+    with published(reply) as server:
+        for later in range(0, 10, 2):
+            with pytest.raises(Retryable):
+                at(server).parse_callback(SIGNED, BODY, NOW + later)
+        assert len(server.asks) == 1, "a flood of them has it asked once"
+        with pytest.raises(Retryable):
+            at(server).parse_callback(SIGNED, BODY, NOW + 10)
+        assert len(server.asks) == 2
 
 
 @pytest.mark.parametrize(
