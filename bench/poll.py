@@ -61,15 +61,17 @@ def measure(folder: Path, rounds: int) -> Measured:
         databases = {count: _database(found.database_url, count, url) for count in OPEN}
         costs: dict[int, list[float]] = {count: [] for count in OPEN}
         walls: dict[int, list[float]] = {count: [] for count in OPEN}
+        mends: dict[int, list[float]] = {count: [] for count in OPEN}
         for _ in range(rounds):
             for count, address in databases.items():
                 _use(address)
                 _tick()  # connections, plans
                 for _ in range(TICKS):
                     _make_due(DUE)
-                    cost, wall = _timed_tick()
+                    cost, wall = _timed("poll_submissions")
                     costs[count].append(cost)
                     walls[count].append(wall)
+                    mends[count].append(_timed("mend_submissions")[0])
         speed = [_polls_per_second() for _ in range(rounds)]
         late = {
             count: _lateness(folder, databases[count], age, min(count, FINISHING))
@@ -88,6 +90,7 @@ def measure(folder: Path, rounds: int) -> Measured:
         figures={
             **{f"tick_database_ms_{count}": round(1000 * median(costs[count]), 2) for count in OPEN},
             **{f"tick_ms_{count}": round(1000 * median(walls[count]), 2) for count in OPEN},
+            **{f"mend_database_ms_{count}": round(1000 * median(mends[count]), 2) for count in OPEN},
             "polls_per_second": median(speed),
             **{f"lateness_p50_s_{count}": p50 for count, (p50, _) in late.items()},
             **{f"lateness_p99_s_{count}": p99 for count, (_, p99) in late.items()},
@@ -193,15 +196,15 @@ def _make_due(count: int) -> None:
 # -- what is measured ---------------------------------------------------------------------------------
 
 
-def _tick() -> None:
+def _tick(duty: str = "poll_submissions") -> None:
     from tasks.app import app
 
     app.loader.import_default_modules()
-    app.tasks["poll_submissions"]()
+    app.tasks[duty]()
 
 
-def _timed_tick() -> tuple[float, float]:
-    """Seconds that a tick waited for the database, and its wall seconds."""
+def _timed(duty: str) -> tuple[float, float]:
+    """Seconds that a duty waited for the database, and its wall seconds."""
     spent = 0.0
 
     def before(*given: Any) -> None:
@@ -216,7 +219,7 @@ def _timed_tick() -> tuple[float, float]:
     event.listen(made, "after_cursor_execute", after)
     began = time.perf_counter()
     try:
-        _tick()
+        _tick(duty)
         return spent, time.perf_counter() - began
     finally:
         event.remove(made, "before_cursor_execute", before)
