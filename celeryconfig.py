@@ -140,6 +140,7 @@ beat_schedule = {
     "run-due-schedules": _every("run_due_schedules", 5.0),
     "expire-holds": _every("expire_holds", 60.0),
     "expire-approvals": _every("expire_approvals", 60.0),
+    "heed-clock": _every("heed_clock", 30.0),
     "clean-blobs": _every("clean_blobs", 3600.0),
     "clean-scratch": _every("clean_scratch", 600.0),
     "verify-books": _every("verify_books", 300.0),

@@ -6,6 +6,7 @@ job's lock with the condition checked again.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from core.settings import get_settings
 from db.session import reading, transaction
 from db.work import Heartbeat, Job, JobState, Step, StepState
-from services import approvals, books, claims, money, renditions, steps
+from services import approvals, books, claims, clocks, money, renditions, steps
 from tasks import budget, pipeline
 from tasks.app import app
 from tasks.step import storage
@@ -126,6 +127,16 @@ def expire_approvals() -> None:
     """Close questions that nobody answered in time."""
     with transaction() as session:
         approvals.expire_approvals(session)
+
+
+@duty("heed_clock")
+def heed_clock() -> None:
+    """Go on with what waits for a time that only a clock which was set back since could promise."""
+    lease = timedelta(seconds=get_settings().step_lease_seconds)
+    with transaction() as session:
+        found = clocks.heed_clock(session, lease=lease)
+    if found:
+        log.warning("the database's clock was set back", times_made_due=found)
 
 
 @duty("clean_blobs")
