@@ -17,7 +17,7 @@ import psutil
 
 from core import failpoints
 from core.settings import get_settings
-from tests.chaos.scene import PHASE_OF, SCRAPE, Scene
+from tests.chaos.scene import PHASE_OF, REMOVAL, SCRAPE, Scene
 from tests.chaos.stack import LEASE_SECONDS, Ground
 
 PHASES = ("write", "source", "shoot", "finish", "deliver")
@@ -30,8 +30,10 @@ MEDIA = (
     "credits_card",
     "compose",
     "export",
+    "clean_clip",
+    "verify_clip",
 )
-RENDERS = ("submit_take", "render_segment", "mix_sound", "credits_card", "compose", "export")
+RENDERS = ("submit_take", "render_segment", "mix_sound", "credits_card", "compose", "export", "clean_clip")
 QUEUES = ("media", "scrape", "control", "submit", "poll", "notify")
 VENDOR_FAULTS = (
     "throttled", "busy", "down-before", "moderated", "broke", "hang-before", "reset-before", "hang-after",
@@ -75,7 +77,7 @@ def _process_of(kind: str) -> str:
 # -- processes -------------------------------------------------------------------------------------
 
 
-@fault("kill -9 a worker", *PHASE_OF, *SCRAPE)
+@fault("kill -9 a worker", *PHASE_OF, *SCRAPE, *REMOVAL)
 def kill_worker(scene: Scene, kind: str) -> None:
     """The whole worker dies while it is inside a step of this kind, and another takes its place."""
     scene.job_with(kind)
@@ -182,7 +184,7 @@ def at_point(scene: Scene, place: str) -> None:
 
 
 for _point in POINTS:
-    fault(f"dies at {_point}", *[f"{_point} in {kind}" for kind in (*PHASE_OF, *SCRAPE)])(at_point)
+    fault(f"dies at {_point}", *[f"{_point} in {kind}" for kind in (*PHASE_OF, *SCRAPE, *REMOVAL)])(at_point)
 for _point in ("advance.before_commit", "publish.before", "publish.after"):
     fault(f"dies at {_point}", _point, *[f"{_point} in {p}" for p in PHASES if "advance" in _point])(at_point)
 

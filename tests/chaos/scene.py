@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,13 +25,14 @@ SETTLE_SECONDS = 150.0
 sender died before the wire goes out again after a minute."""
 PHASE_OF = {
     "write_script": "write", "break_down": "write",
-    "narrate": "source", "find_stock": "source", "rank": "source",
-    "keep_stock": "shoot", "submit_take": "shoot",
+    "narrate": "source", "find_stock": "source", "find_music": "source", "rank": "source",
+    "keep_stock": "shoot", "submit_take": "shoot", "fetch_take": "shoot",
     "clean_take": "finish", "render_segment": "finish", "mix_sound": "finish",
     "credits_card": "finish", "compose": "finish",
     "export": "deliver", "close": "deliver",
 }  # fmt: skip
 SCRAPE = ("search_source", "keep_candidates")
+REMOVAL = ("clean_clip", "verify_clip", "fetch_clip")
 
 
 class Missed(Exception):  # noqa: N818 (no error: the moment to strike did not come)
@@ -69,13 +71,16 @@ class Scene:
 
     # -- asking -----------------------------------------------------------------------------------
 
-    def post(self, path: str, body: Any = None) -> requests.Response:
+    def post(self, path: str, body: Any = None, *, file: Path | None = None) -> requests.Response:
         """Ask until the API takes it, with the same Idempotency-Key, as a careful client does."""
         headers = {"X-API-Key": self.key, "Idempotency-Key": f"{self.seed}-{self.rng.getrandbits(64)}"}
         deadline = time.monotonic() + 60
         while True:
             try:
-                answer = requests.post(f"{self.ground.base}{path}", json=body, headers=headers, timeout=20)
+                sent = {"file": (file.name, file.read_bytes(), "video/mp4")} if file else None
+                answer = requests.post(
+                    f"{self.ground.base}{path}", json=body, files=sent, headers=headers, timeout=20
+                )
                 if answer.status_code < 500:
                     return answer
                 said = answer.text
@@ -90,7 +95,7 @@ class Scene:
         self.jobs.append(UUID(answer.json()["id"]))
         return self.jobs[-1]
 
-    def film(self, *, bought: bool | None = None, trouble: str = "", **job: Any) -> UUID:
+    def film(self, *, bought: bool | None = None, trouble: str = "", music: bool = False, **job: Any) -> UUID:
         """Ask for the smallest film: two shots of half a second.
 
         Half of those that shoot at all buy their takes, unless `bought` says; others show a card, a picture,
@@ -118,16 +123,45 @@ class Scene:
             "script": script, "size": 240, "fps": 24, "captions": "none", "seed": n % 2**31, "reuse": reuse,
             "sources": [] if bought else ["samples"], "providers": ["kling", "local"] if bought else ["local"],
         }  # fmt: skip
+        if music:
+            brief["music"] = {"from": "samples", "id": "ambient-wonder"}
         return self.submit("film", brief, **job)
 
     def scrape(self) -> UUID:
         word = self.rng.choice(("rocket", "coffee", "cat", "moon"))
         return self.submit("scrape", {"words": [word], "sources": ["samples"], "keep": 1})
 
+    def removal(self, *, bought: bool) -> UUID:
+        """Have text removed from an uploaded clip, here or by GhostCut."""
+        answer = self.post("/uploads", file=self.ground.clip())
+        assert answer.status_code == 202, answer.text
+        upload, headers = f"{self.ground.base}/uploads/{answer.json()['id']}", {"X-API-Key": self.key}
+
+        def inspected() -> str | None:
+            asset: str | None = requests.get(upload, headers=headers, timeout=20).json().get("asset_id")
+            return asset
+
+        deadline = time.monotonic() + 60
+        while not (asset_id := inspected()):
+            assert time.monotonic() < deadline, "the upload was never inspected"
+            time.sleep(0.1)
+        asked: dict[str, Any] = {"asset_id": asset_id, "reuse": self.rng.random() < 0.8}
+        if bought:
+            return self.submit(
+                "text_removal", asked | {"provider": "ghostcut", "accept_unknown_prices": True}
+            )
+        asked["regions"] = [{"x": 0.2, "y": 0.6, "width": 0.5, "height": 0.2}]
+        return self.submit("text_removal", asked)
+
     def job_with(self, kind: str, *, bought: bool | None = None) -> UUID:
         """Ask for the cheapest job that has a step of this kind; some films go on after its phase."""
         if kind in SCRAPE:
             return self.scrape()
+        if kind in REMOVAL:
+            return self.removal(bought=kind == "fetch_clip")
+        if kind == "find_music":
+            return self.film(bought=False, music=True, stop_after=self.rng.choice(("source", None)))
+        bought = True if kind == "fetch_take" else bought
         stop = PHASE_OF.get(kind)
         if stop == "deliver" or self.rng.random() < 0.4:
             return self.film(bought=bought)

@@ -29,6 +29,7 @@ from app.commands.processes import child_environment, command_lines
 from core import failpoints
 from core.embedded import postgres, redis_server
 from core.settings import ROOT, Settings, get_settings
+from media.ffmpeg import run as ffmpeg
 from tests.simulated import Vendors
 from tests.stack import READY, READY_SECONDS, STOP_SECONDS
 
@@ -111,9 +112,20 @@ class Ground:
         return f"http://127.0.0.1:{self.environment['API_PORT']}/api/v1"
 
     def bill(self) -> list[dict[str, Any]]:
-        """What the simulated vendor accepted and charged."""
+        """What the simulated vendors accepted and charged; GhostCut knows our token by the file's name."""
         tasks: list[dict[str, Any]] = self.vendor.bill()["tasks"]
+        for task in tasks:
+            if task["vendor"] == "ghostcut":
+                task["external_id"] = Path(task["prompt"]).stem
         return tasks
+
+    def clip(self) -> Path:
+        """A clip of half a second, to have text removed from."""
+        path = self.folder / "clip.mp4"
+        if not path.exists():
+            picture = ["-f", "lavfi", "-i", "testsrc=size=160x90:duration=0.5:rate=10"]
+            ffmpeg([*picture, "-c:v", "libx264", "-pix_fmt", "yuv420p"], out=path, timeout=60)
+        return path
 
     # -- processes --------------------------------------------------------------------------------
 
