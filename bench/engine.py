@@ -122,6 +122,6 @@ def _drain(publish: Callable[[int], None], left: Callable[[], int]) -> float:
     work.release_queue()
     while left():
         if time.perf_counter() - began > PATIENCE:
-            raise RuntimeError(f"{left()} of {COUNT} tasks were not done within {PATIENCE:.0f} s.")
+            raise RuntimeError(f"{COUNT} tasks were not done within {PATIENCE:.0f} s.")
         time.sleep(0.05)
     return COUNT / (time.perf_counter() - began)

@@ -92,7 +92,7 @@ def _work(workspace: UUID, count: int) -> None:
     work.plan_steps(workspace, count * len(POOLS), STEPS_PER_JOB)
     work.spread_steps([f"bench_{pool}" for pool in POOLS])
     began = time.monotonic()
-    while left := work.steps_left():
+    while work.steps_left():
         if time.monotonic() - began > PATIENCE:
-            raise RuntimeError(f"{left} steps were not done within {PATIENCE:.0f} s.")
+            raise RuntimeError(f"The steps were not done within {PATIENCE:.0f} s.")
         time.sleep(0.2)
