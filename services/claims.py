@@ -139,7 +139,7 @@ WITH {_JOB % "$job"},
 step AS (
     UPDATE steps SET state = 'succeeded', result = $result, input_hash = $input_hash, inputs = $inputs,
         reused_from = $reused_from, progress = 1, lease_until = NULL, finished_at = now(),
-        seconds = extract(epoch FROM clock_timestamp() - steps.started_at)
+        seconds = greatest(0, extract(epoch FROM clock_timestamp() - steps.started_at))
     FROM job
     WHERE steps.id = $step AND steps.attempt = $attempt AND steps.state = 'running'
     RETURNING steps.*

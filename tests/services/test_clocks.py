@@ -139,6 +139,17 @@ def test_what_is_put_off_as_far_as_anything_is_stays_put_off(house):
         assert session.scalar(select(Submission.next_poll_at)) == poll
 
 
+def test_what_was_begun_before_took_no_negative_time(house):
+    """Paces are learnt from it; a job whose last step said so could not end."""
+    (step,) = plan(make_job(house), StepPlan("write_script"))
+    sent(step)
+    held, _ = claim(step)
+    set_back(hours=1)
+    with transaction() as session:
+        assert claims.finish(session, held, result={}, input_hash=None, reused_from=None, figures={})
+    assert see_step(step).seconds == 0
+
+
 def test_it_waits_for_nobody(house):
     (step,) = plan(make_job(house), StepPlan("write_script"))
     set_back(hours=1)
