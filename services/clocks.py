@@ -13,25 +13,34 @@ from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.callbacks import CallbackEvent
-from db.submissions import OPEN_SUBMISSION, Submission, SubmissionState
-from db.work import ENDED_JOB, Job, Step, StepState
+from db.submissions import AT_VENDOR, Submission, SubmissionState
+from db.work import Job, JobState, Step, StepState
 
 _PAST = timedelta(minutes=1)
 """Of times that are always past: more than two servers' clocks differ."""
+_POLL = timedelta(minutes=15)
 _READY = Step.state == StepState.READY
-_OPEN = Submission.state.in_(OPEN_SUBMISSION)
-_UNANSWERED = Submission.state.in_((SubmissionState.SENDING, SubmissionState.UNCONFIRMED))
+_ALIVE = Job.state.in_((JobState.QUEUED, JobState.RUNNING, JobState.WAITING, JobState.CANCELLING))
+_UNKNOWN = (SubmissionState.SENDING, SubmissionState.UNCONFIRMED)
+_UNSENT = (Submission.state == SubmissionState.INTENDED) & Submission.deadline_at.is_not(None)
 _Bound = tuple[type[Any], InstrumentedAttribute[Any], timedelta, ColumnElement[bool]]
 _FURTHEST: tuple[_Bound, ...] = (
     (Step, Step.not_before, timedelta(minutes=5), _READY & (Step.not_before < text("'infinity'"))),
     (Step, Step.sent_at, _PAST, _READY),
-    (Job, Job.advanced_at, _PAST, Job.state.not_in(ENDED_JOB)),
-    (Submission, Submission.next_poll_at, timedelta(minutes=15), _OPEN),
-    (Submission, Submission.sent_at, _PAST, _UNANSWERED),
+    (Job, Job.advanced_at, _PAST, _ALIVE),
+    (Submission, Submission.next_poll_at, _POLL, Submission.state.in_(AT_VENDOR)),
+    (Submission, Submission.next_poll_at, _POLL, Submission.state.in_((*_UNKNOWN, SubmissionState.ANSWERED))),
+    (Submission, Submission.next_poll_at, _POLL, _UNSENT),
+    (Submission, Submission.sent_at, _PAST, Submission.state.in_(_UNKNOWN)),
     (Submission, Submission.cancel_at, timedelta(minutes=5), Submission.cancel_at.is_not(None)),
     (CallbackEvent, CallbackEvent.next_try_at, timedelta(minutes=5), CallbackEvent.next_try_at.is_not(None)),
 )
-"""What may lie in the future, and how far at the most."""
+"""What may lie in the future, and how far at the most; each in the words of an index, for tables grow."""
+
+
+def bounds(lease: timedelta) -> tuple[_Bound, ...]:
+    """What is looked at where steps are held for so long."""
+    return (*_FURTHEST, (Step, Step.lease_until, 2 * lease + _PAST, Step.state == StepState.RUNNING))
 
 
 def heed_clock(session: Session, *, lease: timedelta, limit: int = 1000) -> int:
@@ -40,8 +49,7 @@ def heed_clock(session: Session, *, lease: timedelta, limit: int = 1000) -> int:
     `lease` is for how long steps are held; the holder of one that ends too early is fenced off.
     """
     found = 0
-    leases: _Bound = (Step, Step.lease_until, 2 * lease + _PAST, Step.state == StepState.RUNNING)
-    for kind, column, furthest, where in (*_FURTHEST, leases):
+    for kind, column, furthest, where in bounds(lease):
         mine = (
             select(kind.id)
             .where(where, column > func.now() + furthest)

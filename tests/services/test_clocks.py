@@ -150,6 +150,17 @@ def test_what_was_begun_before_took_no_negative_time(house):
     assert see_step(step).seconds == 0
 
 
+def test_every_bound_is_asked_by_an_index(house):
+    """Tables grow for years, and this is asked twice a minute."""
+    with transaction() as session:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        for kind, column, furthest, where in clocks.bounds(LEASE):
+            query = select(kind.id).where(where, column > func.now() + furthest)
+            told = query.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+            lines = session.scalars(text(f"EXPLAIN {told}")).all()
+            assert not any("Seq Scan" in line for line in lines), (column, lines)
+
+
 def test_it_waits_for_nobody(house):
     (step,) = plan(make_job(house), StepPlan("write_script"))
     set_back(hours=1)
