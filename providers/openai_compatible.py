@@ -86,24 +86,27 @@ class OpenAICompatible:
         try:
             draft = write_script(request, self.model, lambda messages: self._ask(messages, talk))
         except PipelineError as error:
-            error.cost = self._cost(talk.used) or 0
+            cost = self._cost(talk.used)
+            error.cost = (self.quote(request).amount if cost is None else cost) if talk.answers else 0
             raise
         return replace(draft, cost=self._cost(talk.used))
 
-    def _cost(self, used: dict[str, int]) -> int | None:
+    def _cost(self, used: dict[str, int] | None) -> int | None:
         """Micro-USD for so many tokens; None where prices or numbers are not known."""
         read, written = self._prices
-        if read is None or written is None or (used.keys() != {"input", "output"} and (read or written)):
+        if read == written == 0:
+            return 0
+        if read is None or written is None or used is None:
             return None
-        return -(-(used.get("input", 0) * read + used.get("output", 0) * written) // 1_000_000)
+        return -(-(used["input"] * read + used["output"] * written) // 1_000_000)
 
     def _ask(self, messages: list[Message], talk: _Dialect) -> Reply:
         usage: dict[str, int] = {}
         for limit in _ANSWER_TOKENS:
             body = self._post(messages, limit, talk)
-            for name, count in _usage(body).items():
+            talk.count(counts := _usage(body))
+            for name, count in counts.items():
                 usage[name] = usage.get(name, 0) + count
-                talk.used[name] = talk.used.get(name, 0) + count
             choice = _choice(body)
             said = choice.get("message")
             message: dict[str, Any] = said if isinstance(said, dict) else {}
@@ -142,12 +145,19 @@ class OpenAICompatible:
 
 
 class _Dialect:
-    """How much of the dialect the server understands so far, and the tokens it has `used`."""
+    """How much of the dialect the server understands, and the tokens it has `used`; None: it did not say."""
 
     def __init__(self) -> None:
         self._format = 0
         self._limit_name = "max_tokens"
-        self.used: dict[str, int] = {}
+        self.used: dict[str, int] | None = {"input": 0, "output": 0}
+        self.answers = 0
+
+    def count(self, usage: dict[str, int]) -> None:
+        """Add what an answer took; from one that does not say, nobody knows the sum."""
+        self.answers += 1
+        known = self.used is not None and usage.keys() == self.used.keys()
+        self.used = {name: self.used[name] + usage[name] for name in usage} if known and self.used else None
 
     def body(self, model: str, messages: list[Message], limit: int) -> dict[str, Any]:
         response_format = _RESPONSE_FORMATS[self._format]

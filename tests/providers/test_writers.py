@@ -289,8 +289,22 @@ def test_a_server_of_ones_own_costs_nothing_and_one_that_does_not_count_what_was
         assert vendor.adapter.quote(REQUEST) == replace(vendor.adapter.quote(REQUEST), amount=0, known=True)
         assert vendor.write().cost == 0
     silent = reply({"choices": [{"finish_reason": "stop", "message": {"content": GOOD}}]})
-    with Vendor(OpenAICompatible, silent, **PRICED) as vendor:
-        assert vendor.write().cost is None
+    for replies in ([silent], [chat("no"), silent]):
+        with Vendor(OpenAICompatible, *replies, **PRICED) as vendor:
+            assert vendor.write().cost is None
+    mute = reply({"choices": [{"finish_reason": "stop", "message": {"content": "no"}}]})
+    with Vendor(OpenAICompatible, mute, **PRICED) as vendor, pytest.raises(Permanent) as caught:
+        vendor.write()
+    assert caught.value.cost == vendor.adapter.quote(REQUEST).amount
+
+
+def test_a_server_that_answered_nothing_took_nothing():
+    with (
+        Vendor(OpenAICompatible, reply({}, status=429), **PRICED) as vendor,
+        pytest.raises(Retryable) as caught,
+    ):
+        vendor.write()
+    assert caught.value.cost == 0
 
 
 anything = st.recursive(

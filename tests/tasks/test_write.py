@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import select, update
+import json
+from datetime import timedelta
 
+import pytest
+from sqlalchemy import func, select, update
+
+from core.http import HttpClient
+from core.settings import get_settings
 from db.assets import ScriptVersion
 from db.money import Hold
 from db.session import reading, transaction
@@ -14,6 +19,8 @@ from providers.base import ScriptRequest
 from providers.prompts import messages_for
 from services import books
 from services.steps import StepPlan
+from tasks import wiring
+from tests.loopback import Loopback, Reply
 from tests.services.makers import make_job, plan, see_shots, see_step
 from tests.tasks.conftest import work_on
 
@@ -147,6 +154,37 @@ def test_a_writer_whose_price_nobody_knows_is_asked_only_where_the_brief_accepts
         (written,) = plan(make_job(house, params=accepting), StepPlan("write_script"))
         work_on(written)
         assert see_step(written).state is StepState.SUCCEEDED
+
+
+def test_a_useless_answer_is_paid_also_where_the_next_one_is_put_off(house, monkeypatch):
+    """The first is no script, the second is refused for now: what the first took is spent, and the rest bought anew."""
+
+    def say(status=200, content=""):
+        choice = {"finish_reason": "stop", "message": {"content": content}}
+        used = {"prompt_tokens": 30, "completion_tokens": 20}
+        return Reply(status, json.dumps({"choices": [choice], "usage": used}).encode())
+
+    script = {"title": "Up", "scenes": [{"heading": "Night", "shots": [{"narration": "We look up."}]}]}
+    left = [say(content="no"), say(429), say(content=json.dumps(script))]
+    with Loopback(lambda _: left.pop(0)) as server:
+        said = {"URL": f"{server.url}/v1", "MODEL": "m", "INPUT_PRICE": "1000000", "OUTPUT_PRICE": "2000000"}
+        for name, value in said.items():
+            monkeypatch.setenv(f"OPENAI_COMPATIBLE_{name}", value)
+        get_settings.cache_clear()
+        wiring.http_client.cache_clear()
+        monkeypatch.setattr(wiring, "http_client", lambda: HttpClient(allow=[server.host], retry_for=0))
+        job_id = make_job(house, params=PAID)
+        (step,) = plan(job_id, StepPlan("write_script"))
+        work_on(step)
+        assert bought(job_id) == [("script", SubmissionState.FAILED, 70, 70)]
+        with transaction() as session:
+            session.execute(update(Step).values(not_before=func.now() - timedelta(seconds=1)))
+        work_on(step)
+    assert see_step(step).state is StepState.SUCCEEDED
+    assert sorted(bought(job_id), key=lambda one: one[1]) == [
+        ("script", SubmissionState.FAILED, 70, 70),
+        ("script", SubmissionState.SUCCEEDED, 70, 70),
+    ]
 
 
 def test_a_throttled_writer_took_nothing_and_is_asked_again(house, writing):
