@@ -244,13 +244,19 @@ def find_submission(session: Session, workspace_id: UUID, submission_id: UUID) -
 
 
 def resolve(
-    session: Session, workspace_id: UUID, submission_id: UUID, *, outcome: str, vendor_id: str | None
+    session: Session,
+    workspace_id: UUID,
+    submission_id: UUID,
+    *,
+    outcome: str,
+    vendor_id: str | None,
+    cost: int | None = None,
 ) -> Submission:
     """Write down what a person found out about an unconfirmed submission.
 
     `accepted`: the vendor has it, under `vendor_id`. `not_accepted`: it is sent again. `abandoned`: nobody
     waits for it, and its hold is released. What would have been answered in the call itself is lost: where
-    the vendor billed it, its hold is spent, and whoever wants it made retries the job.
+    the vendor billed it, `cost` (or the quote) is spent, and whoever wants it made retries the job.
     """
     find_submission(session, workspace_id, submission_id)
     row = lock_submission(session, submission_id)
@@ -264,6 +270,10 @@ def resolve(
         raise Invalid(
             "`accepted` needs the vendor's id of it, and nothing else takes one.", field="vendor_id"
         )
+    if cost is not None and (outcome != "accepted" or row.purpose not in AT_ONCE):
+        raise Invalid(
+            "Only what was accepted and answers at once takes a cost; others are asked about.", field="cost"
+        )
     if outcome == "accepted":
         taken = session.scalar(
             select(Submission.id).where(
@@ -274,7 +284,7 @@ def resolve(
             raise Conflict(f"The submission {taken} has this vendor id.", field="vendor_id")
         row.vendor_id = vendor_id
         if row.purpose in AT_ONCE:
-            spend_lost(session, row)
+            spend_lost(session, row, cost)
         else:
             row.state = SubmissionState.SUBMITTED
             row.submitted_at = row.sent_at

@@ -97,9 +97,10 @@ def spent(session: Session, purchase_id: UUID, cost: int, code: str, message: st
         _spend(session, row, cost, code, message)
 
 
-def spend_lost(session: Session, row: Submission) -> None:
-    """A person found that the vendor billed what nobody has: its hold is spent, and it may be bought anew."""
-    _spend(session, row, row.quote, "lost", "It was billed, and its answer was lost.")
+def spend_lost(session: Session, row: Submission, cost: int | None = None) -> None:
+    """A person found it billed, and nobody has it: `cost`, or the quote, is spent; it may be bought anew."""
+    cost = row.quote if cost is None else cost
+    _spend(session, row, cost, "lost", "It was billed, and its answer was lost.")
 
 
 def _spend(session: Session, row: Submission, cost: int, code: str, message: str) -> None:

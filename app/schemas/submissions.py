@@ -58,6 +58,16 @@ class ResolveIn(In):
         },
     )
     vendor_id = words(300, load_default=None, allow_none=True)
+    cost = fields.Integer(
+        strict=True,
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(min=0, max=10**12),
+        metadata={
+            "description": "Micro-units that the vendor's list shows for an `accepted` call which answers at "
+            "once (a script, a narration, moderation); unset: what was quoted."
+        },
+    )
 
 
 SubmissionPage = page_of(SubmissionOut, "SubmissionPage")

@@ -62,6 +62,8 @@ def test_a_person_says_once_what_became_of_it(house, seeded):
         ({"outcome": "lost"}, "outcome"),
         ({"outcome": "accepted"}, "vendor_id"),
         ({"outcome": "abandoned", "vendor_id": "1"}, "vendor_id"),
+        ({"outcome": "accepted", "vendor_id": "1", "cost": 5}, "cost"),
+        ({"outcome": "accepted", "vendor_id": "1", "cost": -1}, "cost"),
         ({}, "outcome"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import OverBudget, Unconfirmed
+from core.errors import Invalid, OverBudget, Unconfirmed
 from core.hashing import digest
 from db.money import HoldState
 from db.session import reading, transaction
@@ -129,6 +129,33 @@ def test_a_person_says_what_became_of_it_and_it_may_be_bought_anew(
     assert again.id != bought.id
     assert why_not(again) is None
     prove(house)
+
+
+@pytest.mark.parametrize("cost", [0, 4_000, PRICE + 1])
+def test_what_the_vendors_list_shows_is_spent_of_a_lost_call(house, step, cost):
+    bought = begin(step)
+    settle(purchases.unknown, bought, "unconfirmed", "no answer in time")
+    with transaction() as session:
+        outcomes.resolve(
+            session, house.workspace_id, bought.id, outcome="accepted", vendor_id="req-7", cost=cost
+        )
+    held = hold_of(bought)
+    assert (see(bought.id).actual_cost, held.captured, held.overrun) == (
+        cost,
+        min(cost, PRICE),
+        max(0, cost - PRICE),
+    )
+    prove(house)
+
+
+def test_what_was_not_accepted_has_no_cost(house, step):
+    bought = begin(step)
+    settle(purchases.unknown, bought, "unconfirmed", "no answer in time")
+    with transaction() as session, pytest.raises(Invalid) as caught:
+        outcomes.resolve(
+            session, house.workspace_id, bought.id, outcome="not_accepted", vendor_id=None, cost=1
+        )
+    assert caught.value.field == "cost"
 
 
 def test_a_cap_refuses_it_before_the_wire(house):
