@@ -75,4 +75,4 @@ def _kinds(adapter: type[Any]) -> tuple[str, ...]:
 
 
 PROVIDERS = Registry("providers")
-SOURCES = Registry("scrapers", field="source")
+SOURCES = Registry("scrapers.sources", field="source")

@@ -37,6 +37,10 @@ class VendorSettings(BaseSettings):
     project: str | None = None
     recipient: str | None = None
     """Where notifications go: a channel, a chat."""
+    enabled: bool | None = None
+    """A source switched on by an operator who has read its terms, or off (false)."""
+    calls_per_day: int | None = Field(None, ge=0)
+    """The most a source is asked within a day (UTC); unset: what its fact sheet says."""
     prices_checked_on: date | None = None
     """When somebody last found the vendor's list to say what our rate cards say."""
 

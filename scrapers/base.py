@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from core.errors import Misconfigured, NotFound, Permanent, Retryable
 from core.http import HttpClient
@@ -38,6 +39,11 @@ class Query:
 class Candidate:
     """A found item, not yet kept. `duration` in seconds, `size` in bytes, `sha1` of exactly `media_url`.
 
+    `width`, `height` and `fps` are of `media_url`, not of a larger original. `preview_url` is a small picture
+    of it for people and for look-alikes; `is_preview` says that the file itself is less than what its author
+    gave. `popularity` is what the source counts (downloads, views, likes), comparable within it only.
+    `restrictions` is what else is said of using it (`personality`, `trademarked`, `platforms:youtube`).
+    `use_url` is to be called when it is used, where a source asks for that.
     `media_url` is http(s), a file path of a local source, or `ambient:<mood>` where `generated` names the
     mood: such sound is made by the media craft and never fetched.
     """
@@ -61,6 +67,18 @@ class Candidate:
     tags: tuple[str, ...] = ()
     attribution: str | None = None
     generated: str | None = None
+    description: str = ""
+    preview_url: str | None = None
+    fps: float | None = None
+    popularity: int | None = None
+    is_preview: bool = False
+    restrictions: tuple[str, ...] = ()
+    use_url: str | None = None
+
+    @property
+    def canonical_url(self) -> str | None:
+        """The page of the work, written the one way that finds it again across sources."""
+        return canonical_url(self.landing_url)
 
     @property
     def credit(self) -> str:
@@ -74,11 +92,26 @@ class Candidate:
         )
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "licence": self.licence.to_json(), "tags": list(self.tags)}
+        lists = {"tags": list(self.tags), "restrictions": list(self.restrictions)}
+        return {**asdict(self), "licence": self.licence.to_json(), **lists}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Candidate:
-        return cls(**{**data, "licence": Licence.from_json(data["licence"]), "tags": tuple(data["tags"])})
+        tuples = {name: tuple(data.get(name) or ()) for name in ("tags", "restrictions")}
+        return cls(**{**data, "licence": Licence.from_json(data["licence"]), **tuples})
+
+
+@dataclass(frozen=True)
+class SourceLimits:
+    """What a source takes from one installation, all processes together; 0: it tells no limit.
+
+    `cache_seconds` is how long an answer to a search serves the same question again.
+    """
+
+    per_minute: int = 0
+    per_day: int = 0
+    downloads_at_once: int = 0
+    cache_seconds: float = 3600.0
 
 
 class Source:
@@ -87,18 +120,31 @@ class Source:
     slug: ClassVar[str]
     kinds: ClassVar[tuple[Kind, ...]]
     needs_network: ClassVar[bool] = True
+    needs_key: ClassVar[bool] = False
+    """Whether `<SLUG>_API_KEY` has to be set."""
+    terms: ClassVar[str] = ""
+    """Why it is off until an operator sets `<SLUG>_ENABLED=true`; empty: on by default."""
     base_url: ClassVar[str] = ""
+    limits: ClassVar[SourceLimits] = SourceLimits()
 
     def __init__(self, http: HttpClient, settings: Settings, *, base_url: str | None = None) -> None:
-        """`base_url` points tests and the simulator somewhere else."""
+        """`base_url` (else `<SLUG>_URL`) points tests, a relay and the simulator somewhere else."""
         self.http, self.settings = http, settings
-        self.base = (base_url or self.base_url).rstrip("/")
+        self.own = settings.vendor(self.slug)
+        self.base = (base_url or self.own.url or self.base_url).rstrip("/")
 
     @classmethod
     def enabled(cls, settings: Settings) -> str | None:
         """Return None when the source may be asked, else the reason and the remedy."""
+        own, name = settings.vendor(cls.slug), cls.slug.upper()
         if cls.needs_network and settings.offline:
             return "OFFLINE is set"
+        if own.enabled is False:
+            return f"{name}_ENABLED is false"
+        if cls.needs_key and own.api_key is None:
+            return f"{name}_API_KEY is not set"
+        if cls.terms and not own.enabled:
+            return f"{cls.terms} Set {name}_ENABLED=true if you accept that."
         return None
 
     def pages(self, query: Query) -> Iterator[Sequence[Any]]:  # noqa: ARG002 (the question, not the answer)
@@ -124,6 +170,10 @@ class Source:
                 break
         ranked = sorted(found.values(), key=lambda c: _misfit(c, query.orientation))
         return ranked[: query.limit]
+
+    def used(self, candidate: Candidate) -> bool:  # noqa: ARG002 (most sources ask for nothing)
+        """Tell the source that an item is shown in a film; says whether it asks for that. May be repeated."""
+        return False
 
     def get(self, foreign_id: str) -> Candidate:
         """Return the one item a script names; raises NotFound."""
@@ -154,6 +204,17 @@ class Source:
         reason = self.enabled(self.settings)
         if reason is not None:
             raise Misconfigured(f"The source {self.slug} is off: {reason}.")
+
+
+def canonical_url(url: str | None) -> str | None:
+    """Write a page's address without what differs between links to it: scheme, tracking, last slash."""
+    if not url:
+        return None
+    parts = urlsplit(url if "//" in url else f"https://{url}")
+    host = (parts.hostname or "").removeprefix("www.")
+    kept = sorted((k, v) for k, v in parse_qsl(parts.query) if not k.startswith("utm_"))
+    query = f"?{urlencode(kept)}" if kept else ""
+    return f"{host}{parts.path.rstrip('/')}{query}" if host else None
 
 
 def refuse_generated(candidate: Candidate) -> None:

@@ -43,7 +43,7 @@ def http_client() -> HttpClient:
     settings = get_settings()
     allowed = [host.strip() for host in settings.allow_private_hosts.split(",") if host.strip()]
     own = [settings.ollama_url, settings.openai_compatible_url]  # an operator who names one means it
-    own += [settings.vendor(slug).url for slug in PROVIDERS.slugs()]
+    own += [settings.vendor(slug).url for slug in (*PROVIDERS.slugs(), *SOURCES.slugs())]
     return HttpClient(
         contact=settings.contact,
         allow=[*allowed, *(_host_port(url) for url in own if url)],

@@ -8,7 +8,7 @@ import pytest
 from core.errors import Misconfigured, NotFound, Permanent, Retryable, Unlicensed
 from core.licences import LicenceClass
 from scrapers.base import Query
-from scrapers.folder import OWN_WORK, Folder
+from scrapers.sources.folder import OWN_WORK, Folder
 from tests.scrapers.makers import client, picture, settings
 
 

@@ -7,7 +7,7 @@ import pytest
 from core.errors import Misconfigured, NotFound, Permanent, Rejected, Retryable
 from core.licences import LicencePolicy
 from scrapers.base import Query
-from scrapers.openverse import Openverse
+from scrapers.sources.openverse import Openverse
 from tests.loopback import Loopback, Reply
 from tests.scrapers.makers import client, settings
 

@@ -12,7 +12,7 @@ from PIL import Image
 from core.errors import Misconfigured, NotFound, Permanent
 from core.licences import CC0, LicencePolicy
 from scrapers.base import Query
-from scrapers.samples import SAMPLES, Samples, data_folder
+from scrapers.sources.samples import SAMPLES, Samples, data_folder
 from tests.scrapers.makers import client, settings
 
 
@@ -91,7 +91,7 @@ def test_the_source_can_be_switched_off():
 
 def test_the_heavy_package_is_not_imported():
     code = (
-        "import sys; from scrapers.samples import data_folder; assert data_folder();"
+        "import sys; from scrapers.sources.samples import data_folder; assert data_folder();"
         "assert not {'numpy', 'skimage', 'skimage.data'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30, cwd=Path(__file__).parents[2])

@@ -8,7 +8,7 @@ import pytest
 from core.errors import Misconfigured, NotFound, Permanent, Retryable
 from core.licences import LicenceClass
 from scrapers.base import Query
-from scrapers.wikimedia_commons import WikimediaCommons
+from scrapers.sources.wikimedia_commons import WikimediaCommons
 from tests.loopback import Loopback, Reply
 from tests.scrapers.makers import client, picture, settings
 
