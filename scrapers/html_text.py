@@ -27,6 +27,12 @@ class _Text(HTMLParser):
         if not self._silent:
             self.parts.append(data)
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:  # `<![no word it knows[`
+            return self.parse_bogus_comment(i)
+
 
 def plain_text(html: str | None, base: str = "") -> tuple[str | None, str | None]:
     """Return (text with blanks collapsed, target of the first link as an http URL); None where empty."""

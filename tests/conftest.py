@@ -25,7 +25,7 @@ from sqlalchemy.engine import make_url
 
 from app.commands.database import drop_database
 from core import embedded
-from core.registry import PROVIDERS
+from core.registry import PROVIDERS, SOURCES
 from core.settings import ROOT, Settings, VendorSettings, get_settings
 from tests.brokers import KINDS, Broker, RabbitBroker, RedisBroker, empty_rabbit, start_rabbit
 from tests.simulated import VendorHere, Vendors
@@ -36,7 +36,8 @@ LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 
 # Neither a developer's .env nor a developer's shell may reach a test.
 Settings.model_config["env_file"] = None
-_vendors = (f"{slug}_{name}" for slug in PROVIDERS.slugs() for name in VendorSettings.model_fields)
+_slugs = (*PROVIDERS.slugs(), *SOURCES.slugs())
+_vendors = (f"{slug}_{name}" for slug in _slugs for name in VendorSettings.model_fields)
 for _name in (*Settings.model_fields, *_vendors):
     os.environ.pop(_name.upper(), None)
 

@@ -18,7 +18,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 from werkzeug.serving import make_server
 
-from core.registry import PROVIDERS
+from core.registry import PROVIDERS, SOURCES
 from core.settings import ROOT, Settings, VendorSettings
 
 ROOT_PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -91,7 +91,8 @@ def test_every_setting_is_described_in_a_sentence():
 @page
 def test_every_name_in_capitals_is_a_setting_of_ours_or_of_compose(path):
     known = {name.upper() for name in Settings.model_fields} | ELSEWHERE
-    known |= {f"{slug}_{name}".upper() for slug in PROVIDERS.slugs() for name in VendorSettings.model_fields}
+    slugs = (*PROVIDERS.slugs(), *SOURCES.slugs())
+    known |= {f"{slug}_{name}".upper() for slug in slugs for name in VendorSettings.model_fields}
     known |= set(re.findall(r"\$\{(\w+)", _read("docker-compose.yml")))
     named = {
         name

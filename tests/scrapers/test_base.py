@@ -3,9 +3,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import scrapers.sources
 from core.errors import Invalid, Misconfigured, Permanent, Retryable
 from core.licences import CC0, parse_licence
 from core.registry import SOURCES
@@ -48,14 +50,20 @@ def candidate(**kw):
     return Candidate(**{**facts, **kw})
 
 
+@pytest.mark.parametrize("text", ["<![odd one[ x", "a<![if gte mso]>b<![endif]>", "<3", "&#xD800;", "<!x"])
+def test_broken_markup_never_stops_the_reading(text):
+    assert plain_text(f"{text}> after")[0].endswith("after")
+
+
 def test_the_registry_finds_every_source_with_its_shape():
     found = SOURCES.all()
-    assert list(found) == ["folder", "openverse", "samples", "wikimedia_commons"]
+    files = sorted(Path(scrapers.sources.__file__).parent.glob("[a-z]*.py"))
+    assert list(found) == [file.stem for file in files]
     for slug, source in found.items():
         assert issubclass(source, Source)
         assert (source.slug, bool(source.kinds)) == (slug, True)
     with pytest.raises(Invalid, match="wikimedia_commons"):
-        SOURCES.get("pexels")
+        SOURCES.get("no_such_source")
 
 
 def test_a_search_stops_at_the_limit_and_drops_what_cannot_be_used():
