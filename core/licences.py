@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from core.errors import Unlicensed
+from core.licence_words import PARTS, plain_name, read_name, words_of
 
 
 class LicenceClass(StrEnum):
@@ -60,23 +61,87 @@ PUBLIC_DOMAIN = Licence("LicenseRef-Public-Domain", None, LicenceClass.FREE, "Pu
 _PDDC = Licence(
     "CC-PDDC", "https://creativecommons.org/licenses/publicdomain/", LicenceClass.FREE, "CC Public Domain"
 )
-_CC0_NAMES = frozenset({"cc0", "cc0-1.0", "cc-0", "cc-zero", "creative-commons-0", "creative-commons-zero"})
-_PDM_NAMES = frozenset({"pdm", "pdm-1.0", "cc-pdm-1.0", "public-domain-mark", "public-domain-mark-1.0"})
-_PUBLIC_NAMES = frozenset({"pd", "public-domain", "no-restrictions", "publicdomain"})
 
-_VENDORS: dict[str, Licence] = {
-    path: Licence(spdx, f"https://{path}", cls, name, commercial_ok=ok, standalone_redistribution_ok=False)
-    for path, spdx, cls, name, ok in (
-        ("www.pexels.com/license/", "LicenseRef-Pexels", LicenceClass.COMMERCIAL, "Pexels License", True),
-        (
-            "pixabay.com/service/license-summary/",
-            "LicenseRef-Pixabay-Content",
-            LicenceClass.COMMERCIAL,
-            "Pixabay Content License",
-            True,
-        ),
-        ("unsplash.com/license", "LicenseRef-Unsplash", LicenceClass.COMMERCIAL, "Unsplash License", True),
+
+def _vendor(ref: str, url: str | None, name: str, *, commercial: bool = True) -> Licence:
+    kind = LicenceClass.COMMERCIAL if commercial else LicenceClass.NONCOMMERCIAL
+    return Licence(
+        f"LicenseRef-{ref}", url, kind, name, commercial_ok=commercial, standalone_redistribution_ok=False
     )
+
+
+_VENDORS = (
+    _vendor("Pexels", "https://www.pexels.com/license/", "Pexels License"),
+    _vendor("Pixabay-Content", "https://pixabay.com/service/license-summary/", "Pixabay Content License"),
+    _vendor("Unsplash", "https://unsplash.com/license", "Unsplash License"),
+    # Mixkit has all its licences on one page, so that its address alone names none of them
+    _vendor("Mixkit-Video-Free", "https://mixkit.co/license/#videoFree", "Mixkit Stock Video Free License"),
+    _vendor("Mixkit-Music-Free", "https://mixkit.co/license/#musicFree", "Mixkit Stock Music Free License"),
+    _vendor("Mixkit-SFX-Free", "https://mixkit.co/license/#sfxFree", "Mixkit Sound Effects Free License"),
+    _vendor(
+        "Mixkit-Restricted",
+        "https://mixkit.co/license/#videoRestricted",
+        "Mixkit Restricted License",
+        commercial=False,
+    ),
+    _vendor(
+        "YouTube-Audio-Library",
+        None,  # it is shown inside YouTube Studio only
+        "YouTube Audio Library License",
+    ),
+)
+
+
+def _free_culture(spdx: str, url: str, name: str, *, share_alike: bool) -> Licence:
+    """Build a licence that allows everything on terms that a film can hardly keep: a person decides."""
+    return Licence(spdx, url, LicenceClass.CUSTOM, name, attribution_required=True, share_alike=share_alike)
+
+
+_GFDL, _OGL = (
+    "https://www.gnu.org/licenses/",
+    "https://www.nationalarchives.gov.uk/doc/open-government-licence/",
+)
+_OTHERS: dict[str, Licence] = {
+    **{
+        f"gfdl{suffix}": _free_culture(
+            f"GFDL-{version}-{which}", url, f"GFDL {version}{plus}", share_alike=True
+        )
+        for version, url in (
+            ("1.1", f"{_GFDL}old-licenses/fdl-1.1.html"),
+            ("1.2", f"{_GFDL}old-licenses/fdl-1.2.html"),
+            ("1.3", f"{_GFDL}fdl-1.3.html"),
+        )
+        for suffix, which, plus in (
+            (f"-{version}", "only", ""),
+            (f"-{version}-only", "only", ""),
+            (f"-{version}+", "or-later", "+"),
+            (f"-{version}-or-later", "or-later", "+"),
+        )
+    },
+    "gfdl": _free_culture("LicenseRef-GFDL", f"{_GFDL}fdl.html", "GFDL", share_alike=True),
+    "fal": _free_culture(
+        "LAL-1.3", "https://artlibre.org/licence/lal/en/", "Free Art License", share_alike=True
+    ),
+    "ogl": _free_culture("LicenseRef-OGL-UK", _OGL, "Open Government Licence", share_alike=False),
+    **{
+        f"ogl-uk-{n}.0": _free_culture(
+            f"OGL-UK-{n}.0", f"{_OGL}version/{n}/", f"OGL {n}.0", share_alike=False
+        )
+        for n in (1, 2, 3)
+    },
+}
+_OTHER_NAMES = {
+    "gnu-free-documentation-license": "gfdl",
+    **{f"gnu-free-documentation-license-{v}": f"gfdl-{v}" for v in ("1.1", "1.2", "1.3")},
+    **dict.fromkeys(
+        ("free-art-license", "free-art-license-1.3", "license-art-libre", "fal-1.3", "lal"), "fal"
+    ),
+    **{
+        name: f"ogl-uk-{n}.0"
+        for n in (1, 2, 3)
+        for name in (f"ogl{n}", f"ogl-{n}", f"ogl-{n}.0", f"ogl-v{n}.0", f"open-government-license-v{n}.0")
+    },
+    **dict.fromkeys(("open-government-license", "ogl-uk"), "ogl"),
 }
 
 # SPDX knows an id for these ports only; any other port keeps the unported id, and its URL tells.
@@ -106,36 +171,45 @@ _SPDX_PORTS = frozenset(
     ]
 )
 _VERSIONS = frozenset({"1.0", "2.0", "2.1", "2.5", "3.0", "4.0"})
+_PORTS_OF_2_1 = frozenset({"au", "es", "jp"})
 _FAMILIES = frozenset({"by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd"})
-_ORDER = ("by", "nc", "nd", "sa")
-_SAMPLING = {
-    "sampling+": ("LicenseRef-CC-Sampling-Plus-1.0", True),
-    "nc-sampling+": ("LicenseRef-CC-NC-Sampling-Plus-1.0", False),
+_WITHOUT_BY = frozenset({"nc", "nd", "sa", "nc-sa", "nc-nd"})  # retired, 1.0 only
+# What they allow depends on how much is taken and what for, which no film can promise.
+_RETIRED = {
+    "sampling+": ("LicenseRef-CC-Sampling-Plus-1.0", "1.0", True),
+    "nc-sampling+": ("LicenseRef-CC-NC-Sampling-Plus-1.0", "1.0", False),
+    "sampling": ("LicenseRef-CC-Sampling-1.0", "1.0", False),
+    "devnations": ("LicenseRef-CC-DevNations-2.0", "2.0", False),
 }
-_DEED = r"(?:/(?:deed|legalcode)(?:\.[a-z-]+)?)?/?$"
+_RETIRED_NAMES = {
+    "sampling-plus": "sampling+",
+    "noncommercial-sampling-plus": "nc-sampling+",
+    "noncommercial-sampling+": "nc-sampling+",
+    "nc-sampling-plus": "nc-sampling+",
+    "developing-nations": "devnations",
+}
+_CC0_NAMES = frozenset(
+    {"cc0", "cc-0", "cc-zero", "cc0-universal", "cc-cc0", "cc-zero-universal"}
+    | {"cc0-universal-cc0-public-domain-dedication", "cc0-universal-public-domain-dedication"}
+    | {"cc0-public-domain-dedication", "cc-zero-public-domain-dedication"}
+)
+_PDM_NAMES = frozenset({"pdm", "cc-pdm", "public-domain-mark", "cc-public-domain-mark"})
+_PDDC_NAMES = frozenset({"cc-pd", "cc-pddc", "cc-public-domain"})
+_PUBLIC_NAMES = frozenset(
+    {"pd", "public-domain", "publicdomain", "no-restrictions", "no-known-copyright-restrictions"}
+)
+_TAKING_AWAY = frozenset(
+    {*PARTS, "all", "non", "not", "only", "reserved", "restricted", "rights", "sampling"}
+)
+_DEED = r"(?:/(?:deed|legalcode|rdf)(?:\.[a-z@_-]+)?)?/*$"
 _LICENCE_PATH = re.compile(
-    rf"^/licenses/(?P<code>[a-z+-]+)/(?P<version>\d\.\d)(?:/(?P<port>[a-z]{{2,3}}(?:-[a-z]+)?))?{_DEED}"
+    rf"^/licenses/(?P<code>[a-z+-]+)/(?P<version>\d\.\d)(?:/(?P<port>scotland|igo|[a-z]{{2}}))?{_DEED}"
 )
 # `/licenses/cc0/` and `/licenses/mark/` never were deeds, but sources have written them for years.
-_PUBLIC_PATH = re.compile(rf"^/(?:publicdomain/(?P<kind>zero|mark)|licenses/(?P<old>cc0|mark))/1\.0{_DEED}")
-# `cc-by-sa-3.0-migrated`, `cc-by-sa-3.0-2.5-2.0-1.0` and `cc-by-sa-1.0+` are Commons' own aliases.
-_NAME = re.compile(
-    r"^(?:cc-)?(?P<code>by(?:-(?:nc|nd|sa))*)-(?P<version>\d\.\d)(?P<plus>\+)?"
-    r"(?:-\d\.\d)*(?:-(?P<port>[a-z]{2,}))?(?P<rest>(?:-[a-z]+)*)$"
+_PUBLIC_PATH = re.compile(
+    rf"^/(?:publicdomain/(?P<kind>zero|mark)|licenses/(?P<old>cc0|zero|mark))/1\.0{_DEED}"
 )
-_NOT_PORTS = frozenset({"migrated", "stma", "international", "unported", "generic", "universal"})
-_LONG_WORDS = (
-    ("creative-commons-", "cc-"),
-    ("attribution", "by"),
-    ("noncommercial", "nc"),
-    ("non-commercial", "nc"),
-    ("noderivatives", "nd"),
-    ("noderivs", "nd"),
-    ("no-derivatives", "nd"),
-    ("sharealike", "sa"),
-    ("share-alike", "sa"),
-    ("cc-cc-", "cc-"),
-)
+_PDDC_PATH = re.compile(rf"^/licenses/publicdomain{_DEED}")
 
 
 def parse_licence(
@@ -155,6 +229,8 @@ def parse_licence(
     by_name = _from_name(name, version, trusted=trusted) if name and name.strip() else None
     both_free = by_url and by_name and by_url.licence_class == by_name.licence_class == LicenceClass.FREE
     if by_url and by_name and not both_free and _family(by_url) != _family(by_name):
+        return _custom(said, url)
+    if by_url and name and by_name is None and _denies(by_url, name):
         return _custom(said, url)
     if url and by_url is None and "creativecommons.org" in url.lower():
         return _custom(said, url)  # a deed that does not exist outweighs a readable name
@@ -262,76 +338,131 @@ def _from_url(url: str) -> Licence | None:
         return None
     path = unquote(parts.path).lower()
     if host != "creativecommons.org":
-        plain = f"{host}{path}".rstrip("/")
-        return next((v for k, v in _VENDORS.items() if k.removeprefix("www.").rstrip("/") == plain), None)
+        return _BY_PLACE.get(_place(host, path, parts.fragment.lower()))
     if public := _PUBLIC_PATH.match(path):
-        return CC0 if public["kind"] == "zero" or public["old"] == "cc0" else PUBLIC_DOMAIN_MARK
-    if path.rstrip("/") == "/licenses/publicdomain":
+        return PUBLIC_DOMAIN_MARK if "mark" in (public["kind"], public["old"]) else CC0
+    if _PDDC_PATH.match(path):
         return _PDDC
     if found := _LICENCE_PATH.match(path):
         return _cc(found["code"], found["version"], found["port"])
     return None
 
 
+def _place(host: str, path: str, fragment: str) -> str:
+    if host == "mixkit.co" and path.startswith("/license/"):
+        return f"{host}#{fragment or path.rpartition('/modal/')[2].strip('/')}"
+    return f"{host}{path.rstrip('/')}"
+
+
+_BY_PLACE = {
+    _place((at.hostname or "").removeprefix("www."), at.path.lower(), at.fragment.lower()): licence
+    for licence in (*_VENDORS, *(one for one in _OTHERS.values() if not one.name.endswith("+")))
+    if licence.url and (at := urlsplit(licence.url))
+}
+_MIXKIT = ("stock-video-free", "stock-music-free", "sound-effects-free", "restricted")
+_BY_NAME = {
+    **{plain_name(licence.name): licence for licence in _VENDORS},
+    **{plain_name(licence.id): licence for licence in (*_VENDORS, *_OTHERS.values())},
+    **{f"mixkit-{short}": licence for short, licence in zip(_MIXKIT, _VENDORS[3:7], strict=True)},
+    "youtube-audio-library": _VENDORS[-1],
+    **_OTHERS,
+    **{name: _OTHERS[other] for name, other in _OTHER_NAMES.items()},
+}
+
+
 def _from_name(name: str, version: str | None, *, trusted: bool) -> Licence | None:
-    text = re.sub(r"[\s_-]+", "-", name.strip().lower()).strip("-")
-    if text in _CC0_NAMES or re.fullmatch(r"cc0-1\.0-universal.*", text):
+    plain, number = plain_name(name), (version or "").strip()
+    if known := _BY_NAME.get(plain) or _BY_NAME.get(f"{plain}-{number}"):
+        return known
+    short = re.sub(r"^(?:cc-)?creative-commons-", "cc-", plain.removesuffix("-license"))
+    whole = re.sub(r"-1\.0(?=-|$)", "", short)
+    if number in ("", "1.0") and whole in _CC0_NAMES:
         return CC0
-    if text in _PDM_NAMES:
+    if number in ("", "1.0") and whole in _PDM_NAMES:
         return PUBLIC_DOMAIN_MARK
-    if text == "cc-pd":
+    if short in _PDDC_NAMES:
         return _PDDC
-    if text in _PUBLIC_NAMES or text.startswith("pd-"):
+    if plain in _PUBLIC_NAMES or (plain.startswith("pd-") and not _TAKING_AWAY & set(words_of(plain))):
         return PUBLIC_DOMAIN if trusted else None
-    if text.removeprefix("cc-") in _SAMPLING:
-        return _cc(text.removeprefix("cc-"), version or "1.0", None)
-    for long, short in _LONG_WORDS:
-        text = text.replace(long, short)
-    if version and not re.search(r"\d\.\d", text):
-        text += f"-{version.strip()}"
-    found = _NAME.match(text)
-    if not found:
+    code, at = short.removeprefix("cc-"), number
+    if found := re.fullmatch(r"(.+)-(\d\.\d)", code):
+        code, at = found[1], found[2]
+    code = _RETIRED_NAMES.get(code, code)
+    if code in _RETIRED:
+        return _cc(code, at or _RETIRED[code][1], None)
+    said = read_name(plain)
+    if said is None or (said.version and number and said.version != number):
         return None
-    # Commons: `cc-by-sa-1.0+` means 1.0 and any later version; its own parser takes 3.0.
-    number = "3.0" if found["plus"] else found["version"]
-    port = found["port"] if found["port"] not in _NOT_PORTS else None
-    return _cc(found["code"], number, port if port and len(port) <= 3 else None)
+    parts, at = said.parts, said.version or number
+    if at != "1.0" and {"nc", "nd"} & set(parts):
+        # SoundBible writes "Noncommercial 3.0": since 2.0 there is none without attribution
+        parts = ("by", *(part for part in parts if part != "by"))
+    return _cc("-".join(parts), at, said.port)
+
+
+def _denies(licence: Licence, name: str) -> bool:
+    """Tell whether a name that is no whole licence contradicts the one that a URL names."""
+    plain = plain_name(name)
+    words, said = set(words_of(plain)), read_name(plain)
+    if ("nc" in words and licence.commercial_ok) or ("nd" in words and licence.derivatives_ok):
+        return True
+    parts = {word for word in licence.id.lower().split("-") if word in PARTS}
+    return said is not None and {"by", *said.parts} != {"by", *parts}
 
 
 def _cc(code: str, version: str, port: str | None) -> Licence | None:
     """Build a Creative Commons licence; None for combinations that never existed."""
-    if code in _SAMPLING:
-        ref, commercial = _SAMPLING[code]
-        url = f"https://creativecommons.org/licenses/{code}/1.0/"
-        return Licence(ref, url, LicenceClass.CUSTOM, f"CC {code} 1.0", True, commercial, False)
+    if code in _RETIRED:
+        ref, only, commercial = _RETIRED[code]
+        url = f"https://creativecommons.org/licenses/{code}/{only}/" + (f"{port}/" if port else "")
+        if version != only:
+            return None
+        return Licence(ref, url, LicenceClass.CUSTOM, f"CC {code} {only}", True, commercial, False)
     parts = set(code.split("-"))
-    family = "-".join(p for p in _ORDER if p in parts)
-    if version not in _VERSIONS or family not in _FAMILIES or parts - set(_ORDER):
+    family = "-".join(part for part in PARTS if part in parts)
+    if version not in _VERSIONS or parts - set(PARTS) or code.count("-") >= len(parts):
         return None
-    exists = {"4.0": not port, "2.1": bool(port)}.get(version, True) and (port != "igo" or version == "3.0")
-    if not exists:
+    if family in _WITHOUT_BY:
+        return _without_by(family, parts) if version == "1.0" and not port else None
+    exists = {"4.0": not port, "2.1": port in _PORTS_OF_2_1}.get(version, True) and (
+        port != "igo" or version == "3.0"
+    )
+    if family not in _FAMILIES or not exists:
         return None
     plain = f"CC-{family.upper()}-{version}"
     ported = f"{plain}-{port.upper()}" if port else plain
     spdx = ported if ported in _SPDX_PORTS else plain
     if version == "2.1" and spdx == plain:
         spdx = f"LicenseRef-{ported}"
-    noncommercial, no_derivatives = "nc" in parts, "nd" in parts
-    cls = (
-        LicenceClass.NONCOMMERCIAL
-        if noncommercial
-        else LicenceClass.CUSTOM
-        if no_derivatives
-        else LicenceClass.ATTRIBUTION
-    )
+    path = "by-nd-nc" if (family, version) == ("by-nc-nd", "1.0") else family  # as its deed is called
     return Licence(
         spdx,
-        f"https://creativecommons.org/licenses/{family}/{version}/" + (f"{port}/" if port else ""),
-        cls,
+        f"https://creativecommons.org/licenses/{path}/{version}/" + (f"{port}/" if port else ""),
+        _class_of(parts),
         f"CC {family.upper()} {version}" + (f" {port.upper()}" if port else ""),
         attribution_required=True,
-        commercial_ok=not noncommercial,
-        derivatives_ok=not no_derivatives,
+        commercial_ok="nc" not in parts,
+        derivatives_ok="nd" not in parts,
+        share_alike="sa" in parts,
+    )
+
+
+def _class_of(parts: set[str]) -> LicenceClass:
+    if "nc" in parts:
+        return LicenceClass.NONCOMMERCIAL
+    return LicenceClass.CUSTOM if "nd" in parts else LicenceClass.ATTRIBUTION
+
+
+def _without_by(family: str, parts: set[str]) -> Licence:
+    """Build one of the licences that asked for no credit; SPDX knows SA of them."""
+    path = "nd-nc" if family == "nc-nd" else family
+    return Licence(
+        "CC-SA-1.0" if family == "sa" else f"LicenseRef-CC-{family.upper()}-1.0",
+        f"https://creativecommons.org/licenses/{path}/1.0/",
+        LicenceClass.NONCOMMERCIAL if "nc" in parts else LicenceClass.CUSTOM,
+        f"CC {family.upper()} 1.0",
+        commercial_ok="nc" not in parts,
+        derivatives_ok="nd" not in parts,
         share_alike="sa" in parts,
     )
 

@@ -223,7 +223,7 @@ def test_without_an_artist_the_uploader_and_the_file_name_stand_in():
         ({"License": "cc-by-3.0-de", "LicenseUrl": "https://creativecommons.org/licenses/by/3.0/de/deed.en"}, "CC-BY-3.0-DE", "attribution"),
         ({"License": "attribution", "LicenseShortName": "Attribution"}, "LicenseRef-Commons-Attribution", "attribution"),
         ({"LicenseShortName": "Copyrighted free use"}, "LicenseRef-Commons-Free-Use", "free"),
-        ({"LicenseShortName": "GFDL 1.2"}, "LicenseRef-Unknown", "custom"),
+        ({"LicenseShortName": "GFDL 1.2"}, "GFDL-1.2-only", "custom"),
         ({"License": "cc-by-4.0", "LicenseShortName": "CC BY 4.0", "LicenseUrl": "https://creativecommons.org/licenses/by-nc/4.0/"}, "LicenseRef-Unknown", "custom"),
     ],
 )  # fmt: skip
