@@ -17,6 +17,7 @@ from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from app.schemas.base import shared
 from app.schemas.problem import ProblemOut
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -35,6 +36,10 @@ class Parser(FlaskParser):
         **FlaskParser.__location_map__,
         "multipart": "load_multipart",
     }
+
+    def use_args(self, argmap: Any, *args: Any, **options: Any) -> Any:
+        """As webargs', with one instance of a schema for all requests."""
+        return super().use_args(shared(argmap) if isinstance(argmap, type) else argmap, *args, **options)
 
     def _raw_load_json(self, req: Request) -> Any:
         body = req.get_data(cache=True)

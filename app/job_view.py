@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from flask import current_app
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from core.settings import Settings
 from db.assets import Blob, Rendition, RenditionRole
 from db.work import ENDED_JOB, Attempt, Job, Step
 from services.outcomes import open_submissions
-from services.overview import Overview, overviews
+from services.overview import Overview, overview, overviews
 from services.plans import Planned, PlanState, name_step
 from services.progress import measure
 from services.steps import list_attempts, list_steps
@@ -21,9 +22,17 @@ from services.steps import list_attempts, list_steps
 _API = "/api/v1"
 
 
+def read_job(session: Session, workspace_id: UUID, job_id: UUID) -> dict[str, Any]:
+    """Everything about one job, in the shape of JobOut, as it is now. Raises NotFound."""
+    return _show_whole(session, *overview(session, workspace_id, job_id))
+
+
 def show_job(session: Session, job: Job) -> dict[str, Any]:
-    """Everything about one job, in the shape of JobOut."""
-    overview = overviews(session, [job])[job.id]
+    """Everything about a job that was read already, in the shape of JobOut."""
+    return _show_whole(session, job, overviews(session, [job])[job.id])
+
+
+def _show_whole(session: Session, job: Job, overview: Overview) -> dict[str, Any]:
     shown = _show(job, overview, measure(session, job))
     shown["steps"] = _show_steps(session, job) if overview.has_steps else []
     shown["submissions"] = open_submissions(session, job.id) if overview.has_submissions else []

@@ -7,6 +7,8 @@ a pooler between here and there must hand out whole sessions (PgBouncer: `pool_m
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult
@@ -21,21 +23,47 @@ class Prepared:
     """One statement. `parameters` are names with types, "step uuid, lease interval"; the text has `$step`."""
 
     def __init__(self, name: str, parameters: str, statement: str) -> None:
-        self._name = f"callsheet_{name}"
+        self.name = f"callsheet_{name}"
         named = [parameter.split() for parameter in parameters.split(",")]
         for number, (parameter, _) in enumerate(named, start=1):
             statement = re.sub(rf"\${parameter}\b", f"${number}", statement)
-        self._prepare = f"PREPARE {self._name} ({', '.join(kind for _, kind in named)}) AS {statement}"
-        self._execute = f"EXECUTE {self._name} ({', '.join(f'%({parameter})s' for parameter, _ in named)})"
+        self.plan = f"PREPARE {self.name} ({', '.join(kind for _, kind in named)}) AS {statement}"
+        self._parameters = tuple(parameter for parameter, _ in named)
 
     def run(self, session: Session | Connection, **arguments: Any) -> CursorResult[Any]:
         """Execute it with these arguments, all of them; the first time on a connection, plan it there."""
-        connection = session.connection() if isinstance(session, Session) else session
-        known: set[str] = connection.connection.info.setdefault("prepared", set())
-        if self._name not in known:
-            connection.exec_driver_sql(self._prepare)
-            known.add(self._name)
-        return connection.exec_driver_sql(self._execute, arguments)
+        return run_together(session, self.call(**arguments))
+
+    def call(self, **arguments: Any) -> Call:
+        """This statement with its arguments, for `run_together`."""
+        return Call(self, arguments)
+
+    def execution(self, at: int) -> str:
+        """The text that executes it as number `at` of one message."""
+        return f"EXECUTE {self.name} ({', '.join(f'%({name}_{at})s' for name in self._parameters)})"
+
+
+@dataclass(frozen=True)
+class Call:
+    statement: Prepared
+    arguments: dict[str, Any]
+
+
+def run_together(session: Session | Connection, *calls: Call) -> CursorResult[Any]:
+    """Execute statements in one message to the server, all or none; the result is the last one's."""
+    connection = session.connection() if isinstance(session, Session) else session
+    known: set[str] = connection.connection.info.setdefault("prepared", set())
+    for call in calls:
+        if call.statement.name not in known:
+            connection.exec_driver_sql(call.statement.plan)
+            known.add(call.statement.name)
+    named = {f"{name}_{at}": value for at, call in enumerate(calls) for name, value in call.arguments.items()}
+    return connection.exec_driver_sql(_message(tuple(call.statement for call in calls)), named)
+
+
+@lru_cache(maxsize=256)
+def _message(statements: tuple[Prepared, ...]) -> str:
+    return "; ".join(statement.execution(at) for at, statement in enumerate(statements))
 
 
 def take_in(session: Session, row: Row) -> Row:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.ids import new_id
-from db.prepared import Prepared
+from db.prepared import Call, Prepared, run_together
 from db.review import Activity
 from services.paging import Page, Window, read_page
 
@@ -33,8 +33,14 @@ def record_activity(
     **details: Any,
 ) -> None:
     """Add one line; `action` reads `<noun>.<past participle>`, as in `script.restored`."""
-    _RECORD.run(
-        session,
+    run_together(session, plan_activity(workspace_id, user_id, action, subject_id, **details))
+
+
+def plan_activity(
+    workspace_id: UUID, user_id: UUID | None, action: str, subject_id: UUID | None = None, **details: Any
+) -> Call:
+    """The statement that adds one line, for a message that carries more."""
+    return _RECORD.call(
         id=new_id(),
         workspace=workspace_id,
         user=user_id,

@@ -16,7 +16,7 @@ from core.errors import NotFound
 from core.ids import new_id
 from core.scripts import Script as ScriptText
 from db.assets import AssetStatus, Candidate, Film, Project, Script, ScriptVersion, Shot, Take, TakeOrigin
-from db.prepared import Prepared
+from db.prepared import Call, Prepared
 
 BORROWED = "borrowed_from"
 """The reason of a candidate that was found for another shot."""
@@ -46,20 +46,18 @@ VALUES ($film, $project, $script, $format, $width, $height, $fps, $language, $ta
 )
 
 
-def create_film(
-    session: Session,
+def plan_film(
     *,
     workspace_id: UUID,
     user_id: UUID | None,
     project_id: UUID | None,
     params: dict[str, Any],
-) -> UUID:
-    """Create the film a brief asks for, with its empty script; returns the film's id."""
+) -> tuple[UUID, Call]:
+    """The film a brief asks for, with its empty script: its id, and the statement that writes both."""
     name = params["title"] or _first_words(params["text"] or params["script"])
     width, height = frame_size(params["format"], params["size"])
     film_id = new_id()
-    _CREATE_FILM.run(
-        session,
+    return film_id, _CREATE_FILM.call(
         film=film_id,
         script=new_id(),
         workspace=workspace_id,
@@ -77,7 +75,6 @@ def create_film(
         music=json.dumps(params["music"]),
         captions=params["captions"],
     )
-    return film_id
 
 
 def find_project(session: Session, workspace_id: UUID, project_id: UUID) -> Project:

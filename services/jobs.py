@@ -15,12 +15,13 @@ from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id
 from db.assets import Asset, AssetKind, Shot, Take, Validation
 from db.money import Budget, BudgetScope
-from db.prepared import Prepared, take_in
+from db.prepared import Call, Prepared, run_together, take_in
 from db.review import Approval, ApprovalState
 from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState
 from services import progress
+from services.activities import plan_activity
 from services.events import record
-from services.films import create_film, find_project
+from services.films import find_project, plan_film
 from services.steps import list_steps, lock_job, reopen
 
 _SUBMIT = Prepared(
@@ -33,13 +34,13 @@ WITH job AS (
         project_id, requested_by, request_id, event_seq)
     VALUES ($id, $workspace, $kind, $params, 'queued', 0, $gates, $stop_after, $priority, $film,
         $project, $user, $request, 1)
-    RETURNING *
+    RETURNING workspace_id, id, created_at, advanced_at
 ),
 event AS (
     INSERT INTO events (workspace_id, job_id, seq, type, payload)
     SELECT workspace_id, id, 1, 'job.queued', $payload FROM job
 )
-SELECT * FROM job
+SELECT created_at, advanced_at FROM job
 """,
 )
 
@@ -57,36 +58,52 @@ def submit_job(
     budget: dict[str, Any] | None = None,
     priority: int = 0,
     request_id: str | None = None,
+    schedule: tuple[UUID, UUID | None] | None = None,
 ) -> Job:
-    """Write down a job; the caller has `pipeline.advance` called once this is committed.
+    """Write down a job and its line of the audit log, all in one message to the database.
 
+    The caller has `pipeline.advance` called once this is committed. `schedule` has the id of one that asks
+    for it, and of the person who ran it by hand.
     `params` must come from `core.briefs.load_params`. Raises NotFound for a project or asset of another
     workspace, Invalid for gates or phases that the kind does not have.
     """
     job_kind = JobKind(kind)
     check_job(session, workspace_id, kind, params, project_id, gates, stop_after)
-    film_id = None
+    columns: dict[str, Any] = {
+        "id": new_id(),
+        "gates": list(dict.fromkeys(gates)),
+        "stop_after": stop_after,
+        "priority": priority,
+        "project_id": project_id,
+        "film_id": None,
+        "requested_by": user_id,
+        "request_id": request_id,
+    }
+    before: list[Call] = []
     if job_kind is JobKind.FILM:
-        film_id = create_film(
-            session, workspace_id=workspace_id, user_id=user_id, project_id=project_id, params=params
+        columns["film_id"], film = plan_film(
+            workspace_id=workspace_id, user_id=user_id, project_id=project_id, params=params
         )
-    row = _SUBMIT.run(
-        session,
-        id=new_id(),
+        before.append(film)
+    actor, details = (user_id, {}) if schedule is None else (schedule[1], {"schedule": str(schedule[0])})
+    before.append(plan_activity(workspace_id, actor, "job.submitted", columns["id"], kind=kind, **details))
+    job_call = _SUBMIT.call(
+        id=columns["id"],
         workspace=workspace_id,
         kind=kind,
         params=json.dumps(params),
-        gates=list(dict.fromkeys(gates)),
+        gates=columns["gates"],
         stop_after=stop_after,
         priority=priority,
-        film=film_id,
+        film=columns["film_id"],
         project=project_id,
         user=user_id,
         request=request_id,
         payload=json.dumps({"kind": kind}),
     )
-    written = {**row.mappings().one(), "kind": job_kind, "state": JobState.QUEUED}
-    job = take_in(session, Job(**written))
+    row = run_together(session, *before, job_call).one()
+    columns |= row._asdict() | {"workspace_id": workspace_id, "kind": job_kind, "params": params}
+    job = take_in(session, Job(**_untouched(), **columns))
     if budget is not None:
         session.add(
             Budget(
@@ -98,6 +115,21 @@ def submit_job(
             )
         )
     return job
+
+
+def _untouched() -> dict[str, Any]:
+    """The columns that `_SUBMIT` leaves to their defaults, which it would take time to read back."""
+    empty = ("phase", "waits_for", "waits_reason", "error_code", "error_message", "started_at", "finished_at")
+    return {
+        **dict.fromkeys((*empty, "deleted_at")),
+        "state": JobState.QUEUED,
+        "progress": 0.0,
+        "event_seq": 1,
+        "remaking": False,
+        "course": {},
+        "result": {},
+        "warnings": [],
+    }
 
 
 def check_job(

@@ -12,10 +12,11 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from core.errors import NotFound
 from db.assets import Blob, Rendition, RenditionRole
 from db.prepared import Prepared
 from db.review import Approval, ApprovalState
-from db.work import Job, JobKind, JobState, Step
+from db.work import Job, JobKind, JobState, Step, WaitsFor
 from services.costs import job_costs, no_cost
 from services.paging import Page, Window, read_page
 
@@ -67,40 +68,66 @@ def list_jobs(
     return read_page(session, statement, Job.id, window)
 
 
+_HAS = """
+    EXISTS (SELECT FROM holds WHERE holds.job_id = job.id)
+        OR EXISTS (SELECT FROM submissions WHERE submissions.job_id = job.id)
+        OR EXISTS (SELECT FROM steps WHERE steps.job_id = job.id AND short_amount IS NOT NULL) AS has_cost,
+    EXISTS (SELECT FROM approvals WHERE job_id = job.id AND approvals.state = 'pending') AS has_approvals,
+    EXISTS (SELECT FROM steps WHERE steps.job_id = job.id) AS has_steps,
+    EXISTS (SELECT FROM submissions WHERE submissions.job_id = job.id) AS has_submissions,
+"""
 _PARTS = Prepared(
     "job_parts",
     "jobs uuid[], owners uuid[]",
-    """
-SELECT job.id,
-    EXISTS (SELECT FROM holds WHERE holds.job_id = job.id)
-        OR EXISTS (SELECT FROM submissions WHERE submissions.job_id = job.id)
-        OR EXISTS (SELECT FROM steps WHERE steps.job_id = job.id AND short_amount IS NOT NULL) AS cost,
-    EXISTS (SELECT FROM approvals WHERE job_id = job.id AND approvals.state = 'pending') AS approvals,
-    EXISTS (SELECT FROM renditions WHERE renditions.asset_id = job.owner) AS files,
-    EXISTS (SELECT FROM steps WHERE steps.job_id = job.id) AS steps,
-    EXISTS (SELECT FROM submissions WHERE submissions.job_id = job.id) AS submissions
+    f"""
+SELECT {_HAS} EXISTS (SELECT FROM renditions WHERE renditions.asset_id = job.owner) AS has_files, job.id
 FROM unnest($jobs, $owners) AS job (id, owner)
-""",
+""",  # noqa: S608 - the parts are constants
 )
+_OWNER = "CASE WHEN kind = 'text_removal' THEN (params->>'asset_id')::uuid ELSE film_id END"
+_JOB = Prepared(
+    "job_with_parts",
+    "job uuid, workspace uuid",
+    f"""
+SELECT {_HAS} EXISTS (SELECT FROM renditions WHERE renditions.asset_id = {_OWNER}) AS has_files, job.*
+FROM jobs AS job WHERE id = $job AND workspace_id = $workspace AND deleted_at IS NULL
+""",  # noqa: S608 - the parts are constants
+)
+_ENUMS = {"kind": JobKind, "state": JobState, "waits_for": WaitsFor}
+
+
+def overview(session: Session, workspace_id: UUID, job_id: UUID) -> tuple[Job, Overview]:
+    """Read a job and what hangs on it; the job is a copy that no session knows. Raises NotFound."""
+    row = _JOB.run(session, job=job_id, workspace=workspace_id).one_or_none()
+    if row is None:
+        raise NotFound("There is no such job.", field="job_id")
+    columns = {name: value for name, value in row._asdict().items() if not name.startswith("has_")}
+    for name, enum in _ENUMS.items():
+        columns[name] = enum(columns[name]) if columns[name] is not None else None
+    job = Job(**columns)
+    return job, _fill(session, [job], [row])[job.id]
 
 
 def overviews(session: Session, jobs: Sequence[Job]) -> dict[UUID, Overview]:
     """Look up what hangs on these jobs: first what there is at all, which for most jobs is little."""
-    found = {job.id: Overview() for job in jobs}
-    if not found:
-        return found
+    if not jobs:
+        return {}
     owners = [_owner(job) for job in jobs]
-    parts = list(_PARTS.run(session, jobs=[job.id for job in jobs], owners=owners))
+    return _fill(session, jobs, list(_PARTS.run(session, jobs=[job.id for job in jobs], owners=owners)))
+
+
+def _fill(session: Session, jobs: Sequence[Job], parts: Sequence[Any]) -> dict[UUID, Overview]:
+    found = {job.id: Overview() for job in jobs}
     for part in parts:
-        found[part.id].has_steps, found[part.id].has_submissions = part.steps, part.submissions
+        found[part.id].has_steps, found[part.id].has_submissions = part.has_steps, part.has_submissions
     for add, having in (
-        (_add_costs, [part.id for part in parts if part.cost]),
-        (_add_approvals, [part.id for part in parts if part.approvals]),
-        (_add_phases, [part.id for part in parts if part.steps]),
+        (_add_costs, [part.id for part in parts if part.has_cost]),
+        (_add_approvals, [part.id for part in parts if part.has_approvals]),
+        (_add_phases, [part.id for part in parts if part.has_steps]),
     ):
         if having:
             add(session, {job_id: found[job_id] for job_id in having})
-    makers = {part.id for part in parts if part.files}
+    makers = {part.id for part in parts if part.has_files}
     if makers:
         _add_files(session, [job for job in jobs if job.id in makers], found)
     return found

@@ -202,19 +202,11 @@ def submit_run(
         budget=schedule.budget,
         priority=schedule.priority,
         request_id=request_id,
+        schedule=(schedule.id, user_id),
     )
     run.job_id = job.id
     schedule.last_job_id = job.id
     _close(schedule, run, RunOutcome.SUBMITTED)
-    record_activity(
-        session,
-        schedule.workspace_id,
-        user_id,
-        "job.submitted",
-        job.id,
-        kind=schedule.kind.value,
-        schedule=str(schedule.id),
-    )
     return job
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.api import Blueprint
 from app.auth import identity
-from app.job_view import show_job, show_jobs, show_new_job, show_plan
+from app.job_view import read_job, show_job, show_jobs, show_new_job, show_plan
 from app.paging import page_reply, window_of
 from app.reply import IDEMPOTENCY_PARAMETER, answer_once, reply
 from app.schemas.base import shared
@@ -83,8 +83,7 @@ def show_one_job(args: dict[str, Any], job_id: UUID) -> Response:
     if args["wait"]:
         _wait(workspace_id, job_id, args["wait"])
     with glancing() as session:
-        job = jobs.get_job(session, workspace_id, job_id)
-        shown = show_job(session, job)
+        shown = read_job(session, workspace_id, job_id)
         response = reply(JobOut, shown)
     response.set_etag(f"{job_tag(shown)}", weak=True)
     response.make_conditional(request)
@@ -219,7 +218,6 @@ def submit(session: Session, data: dict[str, Any]) -> Answer:
         priority=data["priority"],
         request_id=g.request_id,
     )
-    record_activity(session, caller.workspace_id, caller.user_id, "job.submitted", job.id, kind=data["kind"])
     wake_after(session, job.id)
     return _answer(show_new_job(job))
 
