@@ -305,10 +305,12 @@ class MediaAsset(Asset):
 
     __tablename__ = "media_assets"
     __mapper_args__ = {"polymorphic_abstract": True}
-    __table_args__ = (Index(None, "sha256"),)
+    __table_args__ = (Index(None, "sha256"), Index(None, "sha1"))
 
     id: Mapped[UUID] = _own_id()
     sha256: Mapped[Sha256]
+    sha1: Mapped[str | None] = mapped_column(String(40))
+    """What some sources tell of a file before it is fetched."""
     width: Mapped[int | None]
     height: Mapped[int | None]
     duration: Mapped[float | None] = mapped_column(Float)
@@ -318,7 +320,9 @@ class MediaAsset(Asset):
     sample_rate: Mapped[int | None]
     quality_score: Mapped[float | None] = mapped_column(Float)
     quality_parts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
-    perceptual_hash: Mapped[str | None] = mapped_column(String(16))
+    quality_flags: Mapped[list[str]] = mapped_column(ARRAY(String(32)), default=list, server_default="{}")
+    """What lowered the score besides its parts, such as `too_small`."""
+    score_version: Mapped[int | None] = mapped_column(SmallInteger)
 
 
 class Image(MediaAsset):
@@ -405,6 +409,7 @@ class Origin(Base):
     __table_args__ = (
         UniqueConstraint("workspace_id", "source", "foreign_id"),
         CheckConstraint("licence <> ''", name="licence_present"),
+        Index(None, "workspace_id", "canonical_url"),
     )
 
     asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True)
@@ -413,6 +418,8 @@ class Origin(Base):
     foreign_id: Mapped[str] = mapped_column(String(500))
     title: Mapped[str | None]
     landing_url: Mapped[str | None]
+    canonical_url: Mapped[str | None]
+    """The page of the work, written the one way that finds it again across sources."""
     media_url: Mapped[str | None]
     creator: Mapped[str | None]
     creator_url: Mapped[str | None]

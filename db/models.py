@@ -1,11 +1,12 @@
 """Every table: importing this fills the metadata that migrations compare with."""
 
-from db import assets, callbacks, identity, money, review, schedules, submissions, work
+from db import assets, callbacks, hashes, identity, money, review, schedules, submissions, work
 from db.base import Base
 
 __all__ = [
     "assets",
     "callbacks",
+    "hashes",
     "identity",
     "metadata",
     "money",

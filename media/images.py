@@ -17,6 +17,11 @@ Pixels = NDArray[np.uint8]
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _DARK = (16, 18, 24)
+_HASH_SIDE = 512
+_EDGES = (0.0, 0.025, 0.05)  # what a crop may have cut off
+# measured: flat grounds, noise, gradients, black frames have 0-4 such frequencies, a word on black has 27
+_TELLING = 4.0
+_LEAST_TELLING = 16
 
 
 def read_header(path: Path) -> Image.Image:
@@ -81,13 +86,49 @@ def perceptual_hash(pixels: Pixels) -> str:
     DCT hash: grey, 32x32, the 8x8 lowest frequencies against their median. Compare by Hamming
     distance: <= 5 the same picture, <= 10 probably; never with hashes of another library.
     """
+    return _bits(_low_frequencies(_grey(pixels)))
+
+
+def perceptual_hashes(pixels: Pixels) -> tuple[str, ...]:
+    """Hash a picture whole, and without 2.5 % and 5 % of every edge: what finds its crops, and what it is of.
+
+    Nothing for a picture too plain to be told from others: a flat ground, a clear sky, a black frame.
+    """
+    grey = _grey(pixels)
+    height, width = grey.shape
+    found: list[str] = []
+    for edge in _EDGES:
+        x, y = round(width * edge), round(height * edge)
+        low = _low_frequencies(grey[y : height - y or None, x : width - x or None])
+        if not found and np.count_nonzero(np.abs(low[1:]) >= _TELLING) < _LEAST_TELLING:
+            return ()
+        found.append(_bits(low))
+    return tuple(found)
+
+
+def perceptual_hash_of(path: Path) -> str | None:
+    """The hash of a picture's file; None for one too plain to be told from others."""
+    hashes = perceptual_hashes(open_image(path))
+    return hashes[0] if hashes else None
+
+
+def _grey(pixels: Pixels) -> Pixels:
     import cv2
 
-    grey = cv2.cvtColor(shrink(pixels, 512), cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
+    if pixels.ndim == 2:
+        return shrink(pixels, _HASH_SIDE)
+    return np.asarray(cv2.cvtColor(shrink(pixels, _HASH_SIDE), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _low_frequencies(grey: Pixels) -> NDArray[np.float32]:
+    import cv2
+
     small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(small)[:8, :8].flatten()
-    bits = low > np.median(low[1:])
-    return f"{int(''.join('1' if b else '0' for b in bits), 2):016x}"
+    return np.asarray(cv2.dct(small)[:8, :8].flatten(), np.float32)
+
+
+def _bits(low: NDArray[np.float32]) -> str:
+    return np.packbits(low > np.median(low[1:])).tobytes().hex()
 
 
 def hamming(one: str, other: str) -> int:

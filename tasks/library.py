@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core.errors import NotFound, Permanent
 from core.guard import is_public
 from core.licences import Licence, credit_line
+from core.likeness import Fingerprint, HashAlgo
 from db.assets import (
     Asset,
     AssetKind,
@@ -26,10 +27,12 @@ from db.assets import (
     Rendition,
     RenditionRole,
 )
-from media.images import open_image, perceptual_hash, save_thumbnail
+from media.images import open_image, perceptual_hashes, save_thumbnail
 from media.probe import Probe, probe
 from media.quality import score_clip, score_image
 from scrapers.base import Candidate
+from services.duplicates import link_duplicates
+from services.fingerprints import add_hashes
 from services.renditions import StoredFile, add_rendition, latest_rendition
 from tasks.step import put_file, storage
 
@@ -45,6 +48,7 @@ class Inspected:
     stored: StoredFile
     thumbnail: StoredFile | None
     facts: dict[str, Any]
+    prints: tuple[Fingerprint, ...] = ()
 
 
 class Bench(Protocol):
@@ -82,9 +86,11 @@ def inspect(run: Bench, path: Path, *, filename: str, width: int, height: int) -
         "sample_rate": seen.sample_rate or None,
     }
     thumbnail = None
+    prints: tuple[Fingerprint, ...] = ()
     if seen.kind == "image":
         score = score_image(path, width=width, height=height)
-        facts |= {"perceptual_hash": perceptual_hash(open_image(path))}
+        hashes = perceptual_hashes(open_image(path))
+        prints = (Fingerprint(HashAlgo.PICTURE, hashes),) if hashes else ()
         small = run.scratch / "thumbnail.jpg"
         save_thumbnail(path, small)
         thumbnail = run.store(small, mime="image/jpeg", filename="thumbnail.jpg")
@@ -107,7 +113,7 @@ def inspect(run: Bench, path: Path, *, filename: str, width: int, height: int) -
         codec=facts["codec"],
         bitrate=seen.bitrate or None,
     )
-    return Inspected(seen.kind, stored, thumbnail, facts)
+    return Inspected(seen.kind, stored, thumbnail, facts, prints)
 
 
 def keep_asset(
@@ -171,6 +177,8 @@ def keep_asset(
             role=RenditionRole.THUMBNAIL,
             stored=inspected.thumbnail,
         )
+    add_hashes(session, asset, inspected.prints)
+    link_duplicates(session, asset)
     return asset
 
 

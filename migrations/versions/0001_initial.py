@@ -423,6 +423,95 @@ def upgrade() -> None:
         sa.UniqueConstraint("workspace_id", "name", name=op.f("uq_tags_workspace_id_name")),
     )
     op.create_table(
+        "asset_hashes",
+        sa.Column("asset_id", sa.UUID(), nullable=False),
+        sa.Column(
+            "algo",
+            sa.Enum(
+                "picture",
+                "sprite",
+                "frame",
+                "chromaprint",
+                "pcm",
+                name="algo",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("version", sa.SmallInteger(), nullable=False),
+        sa.Column("position", sa.SmallInteger(), nullable=False),
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("hash", postgresql.BIT(length=64), nullable=True),
+        sa.Column(
+            "b0",
+            sa.Integer(),
+            sa.Computed("(substring(hash, 1, 16))::integer", persisted=True),
+            nullable=True,
+        ),
+        sa.Column(
+            "b1",
+            sa.Integer(),
+            sa.Computed("(substring(hash, 17, 16))::integer", persisted=True),
+            nullable=True,
+        ),
+        sa.Column(
+            "b2",
+            sa.Integer(),
+            sa.Computed("(substring(hash, 33, 16))::integer", persisted=True),
+            nullable=True,
+        ),
+        sa.Column(
+            "b3",
+            sa.Integer(),
+            sa.Computed("(substring(hash, 49, 16))::integer", persisted=True),
+            nullable=True,
+        ),
+        sa.Column("items", postgresql.ARRAY(sa.Integer()), nullable=True),
+        sa.Column("terms", postgresql.ARRAY(sa.Integer()), nullable=True),
+        sa.CheckConstraint("(hash IS NULL) <> (items IS NULL)", name=op.f("ck_asset_hashes_hash_or_items")),
+        sa.ForeignKeyConstraint(
+            ["asset_id"], ["assets.id"], name=op.f("fk_asset_hashes_asset_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"], ["workspaces.id"], name=op.f("fk_asset_hashes_workspace_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("asset_id", "algo", "version", "position", name=op.f("pk_asset_hashes")),
+    )
+    op.create_index(
+        op.f("ix_asset_hashes_terms"),
+        "asset_hashes",
+        ["terms"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_where=sa.text("terms IS NOT NULL"),
+    )
+    op.create_index(
+        op.f("ix_asset_hashes_workspace_id_algo_b0"),
+        "asset_hashes",
+        ["workspace_id", "algo", "b0"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_asset_hashes_workspace_id_algo_b1"),
+        "asset_hashes",
+        ["workspace_id", "algo", "b1"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_asset_hashes_workspace_id_algo_b2"),
+        "asset_hashes",
+        ["workspace_id", "algo", "b2"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_asset_hashes_workspace_id_algo_b3"),
+        "asset_hashes",
+        ["workspace_id", "algo", "b3"],
+        unique=False,
+    )
+    op.create_table(
         "asset_relationships",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("workspace_id", sa.UUID(), nullable=False),
@@ -526,6 +615,7 @@ def upgrade() -> None:
         "media_assets",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("sha1", sa.String(length=40), nullable=True),
         sa.Column("width", sa.Integer(), nullable=True),
         sa.Column("height", sa.Integer(), nullable=True),
         sa.Column("duration", sa.Float(), nullable=True),
@@ -537,10 +627,14 @@ def upgrade() -> None:
         sa.Column(
             "quality_parts", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False
         ),
-        sa.Column("perceptual_hash", sa.String(length=16), nullable=True),
+        sa.Column(
+            "quality_flags", postgresql.ARRAY(sa.String(length=32)), server_default="{}", nullable=False
+        ),
+        sa.Column("score_version", sa.SmallInteger(), nullable=True),
         sa.ForeignKeyConstraint(["id"], ["assets.id"], name=op.f("fk_media_assets_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_media_assets")),
     )
+    op.create_index(op.f("ix_media_assets_sha1"), "media_assets", ["sha1"], unique=False)
     op.create_index(op.f("ix_media_assets_sha256"), "media_assets", ["sha256"], unique=False)
     op.create_table(
         "origins",
@@ -550,6 +644,7 @@ def upgrade() -> None:
         sa.Column("foreign_id", sa.String(length=500), nullable=False),
         sa.Column("title", sa.Text(), nullable=True),
         sa.Column("landing_url", sa.Text(), nullable=True),
+        sa.Column("canonical_url", sa.Text(), nullable=True),
         sa.Column("media_url", sa.Text(), nullable=True),
         sa.Column("creator", sa.Text(), nullable=True),
         sa.Column("creator_url", sa.Text(), nullable=True),
@@ -587,6 +682,12 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "workspace_id", "source", "foreign_id", name=op.f("uq_origins_workspace_id_source_foreign_id")
         ),
+    )
+    op.create_index(
+        op.f("ix_origins_workspace_id_canonical_url"),
+        "origins",
+        ["workspace_id", "canonical_url"],
+        unique=False,
     )
     op.create_table(
         "projects",
@@ -1717,8 +1818,10 @@ def downgrade() -> None:
     op.drop_index("ix_renditions_asset", table_name="renditions")
     op.drop_table("renditions")
     op.drop_table("projects")
+    op.drop_index(op.f("ix_origins_workspace_id_canonical_url"), table_name="origins")
     op.drop_table("origins")
     op.drop_index(op.f("ix_media_assets_sha256"), table_name="media_assets")
+    op.drop_index(op.f("ix_media_assets_sha1"), table_name="media_assets")
     op.drop_table("media_assets")
     op.drop_index(op.f("ix_ledger_entries_account_id"), table_name="ledger_entries")
     op.drop_table("ledger_entries")
@@ -1729,6 +1832,17 @@ def downgrade() -> None:
     op.drop_table("asset_tags")
     op.drop_index(op.f("ix_asset_relationships_child_id"), table_name="asset_relationships")
     op.drop_table("asset_relationships")
+    op.drop_index(op.f("ix_asset_hashes_workspace_id_algo_b3"), table_name="asset_hashes")
+    op.drop_index(op.f("ix_asset_hashes_workspace_id_algo_b2"), table_name="asset_hashes")
+    op.drop_index(op.f("ix_asset_hashes_workspace_id_algo_b1"), table_name="asset_hashes")
+    op.drop_index(op.f("ix_asset_hashes_workspace_id_algo_b0"), table_name="asset_hashes")
+    op.drop_index(
+        op.f("ix_asset_hashes_terms"),
+        table_name="asset_hashes",
+        postgresql_using="gin",
+        postgresql_where=sa.text("terms IS NOT NULL"),
+    )
+    op.drop_table("asset_hashes")
     op.drop_table("tags")
     op.drop_table("memberships")
     op.drop_index(op.f("ix_ledger_transfers_workspace_id_id"), table_name="ledger_transfers")

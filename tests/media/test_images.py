@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from core.errors import Permanent, Retryable
-from media.images import hamming, open_image, perceptual_hash, save_thumbnail
+from media.images import (
+    hamming,
+    open_image,
+    perceptual_hash,
+    perceptual_hash_of,
+    perceptual_hashes,
+    save_thumbnail,
+)
 from media.quality import score_image
 
 
@@ -73,3 +80,29 @@ def test_a_larger_sharper_picture_scores_higher_and_says_why(photo: Path, tmp_pa
     assert good.total > bad.total
     assert {p.name for p in good.parts} == {"resolution", "sharpness", "exposure", "compression", "metadata"}
     assert good.to_json()["parts"]["resolution"]["marks"] == 35
+
+
+def test_crops_of_a_picture_have_a_hash_in_common_and_another_picture_has_not(photo: Path) -> None:
+    pixels = open_image(photo)
+    for edge in (0.025, 0.05):
+        y, x = round(360 * edge), round(640 * edge)
+        cropped = perceptual_hashes(pixels[y : 360 - y, x : 640 - x].copy())
+        assert min(hamming(one, cropped[0]) for one in perceptual_hashes(pixels)) <= 5
+    mirrored = perceptual_hashes(np.flip(pixels, axis=1).copy())
+    assert min(hamming(one, other) for one in mirrored for other in perceptual_hashes(pixels)) > 11
+
+
+@pytest.mark.parametrize("plain", ["flat", "noise", "sky", "black"])
+def test_a_plain_picture_has_no_hash(tmp_path: Path, plain: str) -> None:
+    rng = np.random.default_rng(1)
+    sky = np.repeat(np.linspace(80, 220, 360)[:, None], 640, axis=1)[:, :, None]
+    grounds = {"flat": 128.0, "noise": rng.normal(128, 6, (360, 640, 3)), "sky": sky, "black": 0.0}
+    noise = rng.normal(0, 2 if plain != "flat" else 0, (360, 640, 1))
+    pixels = np.clip(np.broadcast_to(grounds[plain] + noise, (360, 640, 3)), 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert perceptual_hashes(pixels) == ()
+    assert perceptual_hash_of(tmp_path / "a.png") is None
+
+
+def test_a_file_has_the_hash_of_its_pixels(photo: Path) -> None:
+    assert perceptual_hash_of(photo) == perceptual_hash(open_image(photo))
