@@ -26,13 +26,22 @@ _MAX_PAGES = 12  # 240 results at 20 a page: the most any source lets us see
 
 @dataclass(frozen=True)
 class Query:
-    """`min_duration` in seconds; `orientation` ranks, it never excludes: a picture can be cropped."""
+    """`min_duration` in seconds; `orientation` ranks, it never excludes: a picture can be cropped.
+
+    `width` and `height` are of the frame that what is found will fill, where that is known.
+    """
 
     words: tuple[str, ...]
     kind: Kind = "image"
     orientation: Orientation | None = None
     limit: int = 20
     min_duration: float | None = None
+    width: int | None = None
+    height: int | None = None
+
+    @property
+    def frame(self) -> tuple[int, int] | None:
+        return (self.width, self.height) if self.width and self.height else None
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,8 @@ class Candidate:
     of it for people and for look-alikes; `is_preview` says that the file itself is less than what its author
     gave. `popularity` is what the source counts (downloads, views, likes), comparable within it only.
     `restrictions` is what else is said of using it (`personality`, `trademarked`, `platforms:youtube`).
-    `use_url` is to be called when it is used, where a source asks for that.
+    `use_url` is to be called when it is used, where a source asks for that. `expires_at` (seconds since the
+    epoch) is set where `media_url` is a link that ends: it is never kept as an asset's address.
     `media_url` is http(s), a file path of a local source, or `ambient:<mood>` where `generated` names the
     mood: such sound is made by the media craft and never fetched.
     """
@@ -74,6 +84,7 @@ class Candidate:
     is_preview: bool = False
     restrictions: tuple[str, ...] = ()
     use_url: str | None = None
+    expires_at: float | None = None
 
     @property
     def canonical_url(self) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _CLOCK = re.compile(r"(?:(?P<hours>\d{1,3}):)?(?P<minutes>\d{1,4}):(?P<seconds>\d{1,2}(?:\.\d+)?)")
 _MOST = 2**53  # beyond it JSON's numbers are not exact, and nothing we read is that large
@@ -50,6 +50,11 @@ def number(value: Any) -> int | None:
     return int(decimal(value) or 0) or None
 
 
+def counted(value: Any) -> int | None:
+    """Return how often something was counted, which may be never."""
+    return 0 if value in (0, "0") and value is not False else number(value)
+
+
 def seconds(value: Any) -> float | None:
     """Return a length given in seconds or as `mm:ss`, `hh:mm:ss`."""
     found = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -84,3 +89,12 @@ def web(value: Any) -> str | None:
     except ValueError:
         return None
     return address if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def words_of(page: str | None) -> str | None:
+    """Return what the end of a page's path says: `/video/a-dog-on-a-couch-2834230/` is "A dog on a couch"."""
+    last = unquote(urlsplit(page or "").path).rstrip("/").rpartition("/")[2]
+    said = text(" ".join(re.sub(r"(^|[-_])\d+$", "", last).replace("-", " ").replace("_", " ").split()))
+    if said is None or said.lower() == "id" or not re.search(r"[^\W\d_]", said):
+        return None
+    return said[0].upper() + said[1:]

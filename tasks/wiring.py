@@ -27,7 +27,6 @@ from providers.base import (
     VideoProvider,
 )
 from scrapers.base import Source
-from tasks.door import Door
 from tasks.limits import Account
 
 if TYPE_CHECKING:  # quotes are asked of the API's process, which loads no image library
@@ -153,13 +152,11 @@ def account_of(provider: RemoteProvider[Any]) -> Account:
     return Account(provider, home)
 
 
-def open_source(slug: str, *, seconds: float | None = None) -> Source:
-    """Open a source behind its door; `seconds` bounds all that is asked of it, for a search."""
+def open_source(slug: str) -> Source:
     source = SOURCES.get(slug)
-    settings = get_settings()
-    if reason := _source_off(source, settings):
+    if reason := _source_off(source, get_settings()):
         raise Misconfigured(f"The source {slug} is off: {reason}")
-    return cast(Source, source(Door(source, settings, seconds=seconds).client(http_client()), settings))
+    return cast(Source, source(http_client(), get_settings()))
 
 
 def enabled_sources(kind: str) -> list[str]:

@@ -11,6 +11,7 @@ from PIL import Image
 from core.http import HttpClient
 from core.settings import Settings
 from scrapers.base import Candidate
+from tests.loopback import Reply
 
 
 def settings(**kw):
@@ -27,6 +28,10 @@ def picture(fmt="JPEG", size=(64, 48), colour=(200, 30, 30)):
     out = io.BytesIO()
     Image.new("RGB", size, colour).save(out, fmt)
     return out.getvalue()
+
+
+def reply(data, status=200, **kw):
+    return Reply(status, json.dumps(data).encode(), **kw)
 
 
 ODD = st.recursive(
@@ -56,5 +61,6 @@ def readable(found):
         assert "" not in (found.foreign_id, found.title, found.media_url)
         assert found.credit.encode()
         assert found.canonical_url is None or found.landing_url
-        for count in (found.width, found.height, found.size, found.popularity, found.duration, found.fps):
+        assert found.popularity is None or found.popularity >= 0
+        for count in (found.width, found.height, found.size, found.duration, found.fps):
             assert count is None or 0 < count < 2**60
