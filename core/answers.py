@@ -12,9 +12,7 @@ any other 3xx, 4xx                                        Permanent
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -32,8 +30,11 @@ from core.redact import redact
 
 CHUNK = 1 << 16
 BODY_LIMIT = 32 << 20
-# Waits that stand in the text alone: those of Django REST framework (Openverse, Freesound) and Replicate.
-_WAIT_IN_TEXT = re.compile(r"(?:available in|resets in) ~?(\d+) ?s")
+# Waits that stand in the text alone: those of Django REST framework (Openverse) and Replicate, and the rate
+# that was exceeded, which is all that Freesound says: "(60/minute)".
+_WAIT_IN_TEXT = re.compile(r"(?:available in|resets in) ~?(\d+(?:\.\d+)?) ?s")
+_RATE_IN_TEXT = re.compile(r"limit rate \(\d+/(second|minute|min|hour|day)\)")
+_SECONDS_OF = {"second": 1.0, "minute": 60.0, "min": 60.0, "hour": 3600.0, "day": 86_400.0}
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,11 @@ class Download:
 
 
 def read_answer(response: requests.Response, *, limit: int = BODY_LIMIT, write: bool = False) -> Answer:
-    body = b"".join(_chunks(response, limit, deadline=120.0, write=write))
+    body = b"".join(chunks(response, limit, deadline=120.0, write=write))
     return Answer(response.status_code, response.headers, body, response.url)
 
 
-def _chunks(response: requests.Response, limit: int, *, deadline: float, write: bool) -> Iterator[bytes]:
+def chunks(response: requests.Response, limit: int, *, deadline: float, write: bool) -> Iterator[bytes]:
     """Yield decoded bytes; `read1` returns what is there, so a dripping server meets the deadline."""
     ends, total = time.monotonic() + deadline, 0
     with translated(response.url, write=write):
@@ -91,34 +92,6 @@ def _chunks(response: requests.Response, limit: int, *, deadline: float, write: 
             yield block
         if getattr(response.raw, "length_remaining", None):
             raise wire.ProtocolError("the body was cut off")
-
-
-def save_body(response: requests.Response, out: Path, max_bytes: int, deadline: float) -> Download:
-    promised = response.headers.get("Content-Length", "")
-    if promised.isdigit() and int(promised) > max_bytes:
-        raise Permanent(
-            f"{host_of(response.url)}: the file has {promised} bytes, more than the limit of {max_bytes}",
-            code="too_large",
-        )
-    part = out.with_name(f".{out.name}.part")
-    sha1, sha256, size = hashlib.sha1(usedforsecurity=False), hashlib.sha256(), 0
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as f:
-            for block in _chunks(response, max_bytes, deadline=deadline, write=False):
-                f.write(block)
-                sha1.update(block)
-                sha256.update(block)
-                size += len(block)
-            f.flush()
-            os.fsync(f.fileno())
-        part.replace(out)
-    except OSError as exc:
-        raise Retryable(f"cannot write a downloaded file: {exc.strerror}", code="disk") from exc
-    finally:
-        part.unlink(missing_ok=True)
-    mime = response.headers.get("Content-Type", "").split(";")[0].strip().lower() or None
-    return Download(out, size, sha1.hexdigest(), sha256.hexdigest(), mime, response.url)
 
 
 @contextlib.contextmanager
@@ -178,13 +151,16 @@ def retry_after(answer: Answer) -> float | None:
     if re.fullmatch(r"\d+(\.\d+)?", exact):
         return float(exact) / 1000
     said = answer.headers.get("Retry-After", "").strip()
-    if said.isdigit():
+    if re.fullmatch(r"\d+(\.\d+)?", said):
         return float(said)
     if said:
         with contextlib.suppress(ValueError, TypeError):
             return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
-    found = _WAIT_IN_TEXT.search(answer.body[:2000].decode("utf-8", "replace"))
-    return float(found[1]) if found else None
+    text = answer.body[:2000].decode("utf-8", "replace")
+    if found := _WAIT_IN_TEXT.search(text):
+        return float(found[1])
+    exceeded = _RATE_IN_TEXT.search(text)
+    return _SECONDS_OF[exceeded[1]] if exceeded else None
 
 
 def host_of(url: str) -> str:

@@ -6,26 +6,43 @@ Which status becomes which error stands in `core.answers`; which addresses are a
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 from urllib.parse import unquote, urljoin
 
 import requests
 import tenacity
 
-from core.answers import CHUNK, Answer, Download, host_of, raise_for, read_answer, save_body, translated
+from core.answers import CHUNK, Answer, Download, host_of, raise_for, read_answer, translated
 from core.errors import Invalid, Misconfigured, Permanent, Retryable, Unconfirmed
 from core.guard import Guard, GuardedAdapter, Resolver, check_url, parse_allow_list, resolve
+from core.partial import Partial
 from core.redact import names_secret, redact
 
-__all__ = ["PRODUCT", "Answer", "Download", "HttpClient", "redact"]
+__all__ = ["PRODUCT", "Answer", "Download", "Gate", "HttpClient", "redact"]
 
 PRODUCT = "Callsheet/0.1"
 _MAX_HOPS = 5
+_TRIES = 4
+_KEPT_ON_THE_WAY = ("accept-encoding", "range", "if-range")  # the only headers another host may see
 T = TypeVar("T")
+
+
+class Gate(Protocol):
+    """What a client passes on its way out; `HttpClient.behind` puts one up."""
+
+    def attempt(self, url: str, *, download: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Surround one try: raises a PipelineError instead of letting it out, and sees how it ends."""
+
+    def recall(self, url: str, params: Mapping[str, Any] | None) -> Answer | None:
+        """Return the answer to an equal question of before, if it still counts."""
+
+    def keep(self, url: str, params: Mapping[str, Any] | None, answer: Answer, *, checked: bool) -> None:
+        """Keep an answer that was taken; `checked` by a check of its source's own."""
 
 
 class HttpClient:
@@ -50,6 +67,13 @@ class HttpClient:
         about = f" ({contact.strip()})" if contact.strip() else ""
         self.user_agent = f"{PRODUCT}{about} requests/{requests.__version__}"
         self._reads = self._session()
+        self._gate: Gate | None = None
+
+    def behind(self, gate: Gate, *, timeout: tuple[float, float], retry_for: float) -> Self:
+        """Return this client, connections and all, with a gate before every try."""
+        other = copy.copy(self)
+        vars(other).update(_gate=gate, _timeout=timeout, _retry_for=retry_for)
+        return other
 
     def get(
         self,
@@ -59,12 +83,16 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         expect: Collection[int] = (),
         check: Callable[[Answer], None] | None = None,
+        fresh: bool = False,
     ) -> Answer:
         """Read `url`. Statuses in `expect` are returned instead of raised.
 
         `check` sees each answer inside the retry loop and may raise Retryable, for sources that report
-        trouble with status 200.
+        trouble with status 200. `fresh` asks the other side even where a gate has kept its answer: for a
+        read that is meant to be noticed there.
         """
+        if self._gate and not fresh and (kept := self._gate.recall(url, params)) is not None:
+            return kept
 
         def once() -> Answer:
             with self._open("GET", url, params=params, headers=headers) as response:
@@ -74,7 +102,10 @@ class HttpClient:
                 check(answer)
             return answer
 
-        return self._retrying(once)
+        answer = self._retrying(once, url)
+        if self._gate and not fresh:
+            self._gate.keep(url, params, answer, checked=check is not None)
+        return answer
 
     def get_json(
         self,
@@ -83,9 +114,10 @@ class HttpClient:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         check: Callable[[Answer], None] | None = None,
+        fresh: bool = False,
     ) -> Any:
         """Read `url` and parse it; as `get`."""
-        return self.get(url, params=params, headers=headers, check=check).json()
+        return self.get(url, params=params, headers=headers, check=check, fresh=fresh).json()
 
     def post(
         self,
@@ -124,7 +156,10 @@ class HttpClient:
             raise_for(answer, expect, write=not safe)
             return answer
 
-        return self._retrying(once) if safe else once()
+        if safe:
+            return self._retrying(once, url)
+        with self._passing(url):
+            return once()
 
     def post_json(
         self,
@@ -155,19 +190,26 @@ class HttpClient:
     ) -> Download:
         """Save `url` as `out`, whole or not at all; `max_bytes` counts the bytes after decompression.
 
-        Raises Permanent (code `too_large`) over the limit and Retryable when the file was cut off.
+        What was cut off goes on where it stopped when the server can tell that its file is the same.
+        Raises Permanent (code `too_large`) over the limit and Retryable when the file never came whole
+        within `deadline` seconds.
         """
+        part, ends = Partial(out, max_bytes), time.monotonic() + deadline
 
         def once() -> Download:
-            with self._open(
-                "GET", url, headers={"Accept-Encoding": "identity", **(headers or {})}
-            ) as response:
-                if response.status_code != 200:
+            asked = {"Accept-Encoding": "identity", **(headers or {}), **part.asks}
+            with self._open("GET", url, headers=asked) as response:
+                if response.status_code == 416 and part.asks:
+                    raise part.refused_range()
+                if response.status_code != 200 and not (response.status_code == 206 and part.asks):
                     raise_for(read_answer(response, limit=CHUNK), (), write=False)
                     raise Permanent(f"{host_of(url)} answered {response.status_code} to a download")
-                return save_body(response, out, max_bytes, deadline)
+                return part.take(response, ends - time.monotonic())
 
-        return self._retrying(once)
+        try:
+            return self._retrying(once, url, ends=ends)
+        finally:
+            part.discard()
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -220,7 +262,7 @@ class HttpClient:
                         return
                     url, params = urljoin(response.url, response.headers.get("Location", "")), None
                 if check_url(url) != origin:
-                    sent_headers = {k: v for k, v in sent_headers.items() if k.lower() == "accept-encoding"}
+                    sent_headers = {k: v for k, v in sent_headers.items() if k.lower() in _KEPT_ON_THE_WAY}
                     if any(secret in unquote(url) for secret in secrets):
                         what = "redirects to another host and would take our key along"
                         raise Permanent(f"{host_of(response.url)} {what}", code="address_refused")
@@ -231,7 +273,11 @@ class HttpClient:
             if session is not self._reads:
                 session.close()
 
-    def _retrying(self, once: Callable[[], T]) -> T:
+    def _passing(self, url: str, *, download: bool = False) -> contextlib.AbstractContextManager[None]:
+        return self._gate.attempt(url, download=download) if self._gate else contextlib.nullcontext()
+
+    def _retrying(self, once: Callable[[], T], url: str, *, ends: float | None = None) -> T:
+        """Try up to four times; `ends` is when a download has to be there, which may take its time."""
         backoff = tenacity.wait_exponential_jitter(0.5, 8, jitter=0.5)
 
         def wait(state: tenacity.RetryCallState) -> float:
@@ -239,10 +285,19 @@ class HttpClient:
             asked = exc.retry_after if isinstance(exc, Retryable) else None
             return backoff(state) if asked is None else asked
 
+        def enough(state: tenacity.RetryCallState) -> bool:
+            spent = (state.seconds_since_start or 0.0) if ends is None else state.idle_for
+            late = ends is not None and time.monotonic() > ends
+            return late or state.attempt_number >= _TRIES or spent + state.upcoming_sleep >= self._retry_for
+
+        def attempt() -> T:
+            with self._passing(url, download=ends is not None):
+                return once()
+
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Retryable),
             wait=wait,
-            stop=tenacity.stop_after_attempt(4) | tenacity.stop_before_delay(self._retry_for),
+            stop=enough,
             sleep=self._sleep,
             reraise=True,
-        )(once)
+        )(attempt)

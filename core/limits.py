@@ -1,4 +1,4 @@
-"""What all processes know together of a vendor: when it may be called again, and whether it answers.
+"""What all processes know together of a vendor or a source: when it may be called, and whether it answers.
 
 It is kept in Redis, by its clock. Redis may be emptied or away: then nothing is limited, every circuit is
 closed, and what is left are the vendor's own refusals. See decision 17.
@@ -6,18 +6,11 @@ closed, and what is left are the vendor's own refusals. See decision 17.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-import structlog
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
-log = structlog.get_logger()
+from core.shared import Shared
 
 FAILURES_TO_OPEN = 5
 """A circuit opens after so many calls in a row that nobody answered."""
@@ -26,9 +19,6 @@ COOL_SECONDS = 15.0
 LONGEST_COOL_SECONDS = 240.0
 PROBE_SECONDS = 90.0
 """A probe that has told nothing by then is given up, and another may be made."""
-PATIENCE_SECONDS = 0.5
-AWAY_SECONDS = 2.0
-"""Redis is not asked again for so long after it did not answer."""
 
 _CLOCK = """
 local clock = redis.call('TIME')
@@ -96,6 +86,29 @@ local left = open_until and string.format('%.6f', tonumber(open_until) - now) or
 return {redis.call('HGET', KEYS[1], 'failures') or '0', left, redis.call('HGET', KEYS[1], 'probing') or ''}
 """
 )
+_SPEND = (
+    _CLOCK
+    + """
+local today = tostring(math.floor(now / 86400))
+if redis.call('HGET', KEYS[1], 'day') ~= today then redis.call('DEL', KEYS[1]) end
+local used = tonumber(redis.call('HGET', KEYS[1], 'used') or '0')
+local calls = tonumber(ARGV[2])
+if calls == 0 or used + calls > tonumber(ARGV[1]) then return {0, used} end
+redis.call('HSET', KEYS[1], 'day', today, 'used', used + calls)
+redis.call('EXPIRE', KEYS[1], 90000)
+return {1, used + calls}
+"""
+)
+_HOLD = (
+    _CLOCK
+    + """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[2])
+redis.call('EXPIRE', KEYS[1], math.ceil(tonumber(ARGV[3])))
+return 1
+"""
+)
 T = TypeVar("T")
 
 
@@ -121,16 +134,11 @@ class Limiter:
     """One Redis' view of every vendor; safe to share between threads and across forks."""
 
     def __init__(self, url: str) -> None:
-        self._redis: Any = Redis.from_url(
-            url,
-            socket_timeout=PATIENCE_SECONDS,
-            socket_connect_timeout=PATIENCE_SECONDS,
-            retry=Retry(NoBackoff(), 1),
+        self._known = Shared(url)
+        self._enter, self._failed, self._rest, self._state, self._spend, self._hold = (
+            self._known.redis.register_script(script)
+            for script in (_ENTER, _FAILED, _REST, _STATE, _SPEND, _HOLD)
         )
-        self._enter, self._failed, self._rest, self._state = (
-            self._redis.register_script(script) for script in (_ENTER, _FAILED, _REST, _STATE)
-        )
-        self._away_until = 0.0
 
     def enter(self, slug: str, *, per_minute: int = 0, calls: int = 1, looking: bool = False) -> Leave:
         """Ask leave for up to so many calls; what is granted counts as made, unless one is only `looking`.
@@ -152,7 +160,7 @@ class Limiter:
 
     def answered(self, slug: str) -> None:
         """A call was answered, whatever was said: the circuit is closed."""
-        self._ask(lambda: self._redis.delete(_key(slug, "circuit")))
+        self._ask(lambda: self._known.redis.delete(_key(slug, "circuit")))
 
     def failed(self, slug: str) -> bool:
         """Note a call that nobody answered; says whether that has opened the circuit."""
@@ -174,15 +182,26 @@ class Limiter:
         seconds = max(0.0, float(left))
         return Circuit("half_open" if probing or not seconds else "open", failures, seconds)
 
+    def spend(self, slug: str, per_day: int) -> bool:
+        """Count one call of this day (UTC); False, and not counted, when it has had as many as it may."""
+        said = self._ask(lambda: self._spend(keys=[_key(slug, "day")], args=[per_day, 1]))
+        return said is None or bool(said[0])
+
+    def spent(self, slug: str) -> int:
+        """Calls of this day (UTC)."""
+        said = self._ask(lambda: self._spend(keys=[_key(slug, "day")], args=[0, 0]))
+        return 0 if said is None else int(said[1])
+
+    def hold(self, slug: str, most: int, name: str, seconds: float) -> bool:
+        """Take one of so many places, for so long unless it is given back before."""
+        said = self._ask(lambda: self._hold(keys=[_key(slug, "places")], args=[most, name, seconds]))
+        return said is None or bool(said)
+
+    def give_back(self, slug: str, name: str) -> None:
+        self._ask(lambda: self._known.redis.zrem(_key(slug, "places"), name))
+
     def _ask(self, question: Callable[[], T]) -> T | None:
-        if time.monotonic() < self._away_until:
-            return None
-        try:
-            return question()
-        except RedisError as error:
-            self._away_until = time.monotonic() + AWAY_SECONDS
-            log.warning("Redis is away: vendors are called without limits", error=type(error).__name__)
-            return None
+        return self._known.ask(question)
 
 
 def _key(slug: str, what: str) -> str:

@@ -11,6 +11,15 @@ _FIELD = re.compile(rf"(?i)([\"']?[\w-]*{_SENSITIVE}[\w-]*[\"']?\s*:\s*[\"'])[^\
 _SCHEME = re.compile(r"(?i)\b(bearer|basic|token)\s+[\w.~+/=-]{12,}")
 _BOT = re.compile(r"(/bot)\d+:[\w-]+")  # Telegram keeps the token in the path
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+_SECRETS = frozenset({
+    "key", "api_key", "apikey", "api-key", "client_id", "client_secret", "token", "access_token",
+    "secret", "signature", "sig", "password",
+})  # fmt: skip
+
+
+def is_secret(name: str) -> bool:
+    """Whether a parameter of exactly this name is a secret; `keywords` and `page_token` are none."""
+    return name.casefold() in _SECRETS
 
 
 def redact(text: str) -> str:

@@ -35,6 +35,8 @@ class VendorSettings(BaseSettings):
     voice: str | None = None
     region: str | None = None
     project: str | None = None
+    collections: str | None = None
+    """Comma list of the parts of a source that are searched, where some vouch for what they hold."""
     recipient: str | None = None
     """Where notifications go: a channel, a chat."""
     enabled: bool | None = None

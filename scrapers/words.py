@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _ENDINGS = ("ings", "ing", "ers", "ies", "es", "ed", "er", "ly", "s")
 
@@ -16,6 +16,13 @@ def stem(word: str) -> str:
             word = word[: -len(ending)]
             break
     return word[:-1] if len(word) > 3 and word[-1] in "ey" else word
+
+
+def fewer(words: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the words, half of them, one: where all words must match, a long question finds nothing."""
+    for count in dict.fromkeys((len(words), (len(words) + 1) // 2, 1)):
+        if 1 <= count <= len(words):
+            yield words[:count]
 
 
 def word_score(words: Sequence[str], title: str, tags: Sequence[str]) -> float:

@@ -6,7 +6,7 @@ A circuit is a vendor's, at the address the settings name; what is still open at
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -50,25 +50,32 @@ class Account:
         """Ask leave for calls; see `Limiter.enter`."""
         return limiter().enter(self.name, per_minute=self._per_minute, calls=calls, looking=looking)
 
-    @contextmanager
-    def calling(self, *, submitting: bool = False) -> Iterator[None]:
-        """Note how a call ends: not answered, answered, or with the wish to be asked no more for a while.
+    def calling(self, *, submitting: bool = False) -> AbstractContextManager[None]:
+        """Note how a call ends; a vendor that takes no submission now may still be polled."""
+        return noting(self.name, longest=0.0 if submitting else LONGEST_REST)
 
-        A vendor that takes no submission now may still be polled.
-        """
-        try:
-            yield
-        except PipelineError as error:
-            throttled = isinstance(error, Retryable) and error.code == "throttled"
-            if isinstance(error, Unconfirmed | Retryable) and not throttled:
-                if limiter().failed(self.name):
-                    log.warning("a vendor does not answer; its circuit is open", provider=self.name)
-            else:
-                limiter().answered(self.name)
-            if isinstance(error, Retryable) and throttled and error.retry_after and not submitting:
-                limiter().rest(self.name, min(error.retry_after, LONGEST_REST))
-            raise
-        limiter().answered(self.name)
+
+@contextmanager
+def noting(name: str, *, longest: float) -> Iterator[None]:
+    """Note how a call ends: not answered, answered, or with the wish to be asked no more for a while.
+
+    It is left alone as long as it wishes, `longest` at most.
+    """
+    try:
+        yield
+    except PipelineError as error:
+        if error.code == "disk":
+            raise  # ours, not theirs
+        throttled = isinstance(error, Retryable) and error.code == "throttled"
+        if isinstance(error, Unconfirmed | Retryable) and not throttled:
+            if limiter().failed(name):
+                log.warning("it does not answer; its circuit is open", account=name)
+        else:
+            limiter().answered(name)
+        if isinstance(error, Retryable) and throttled and error.retry_after and longest:
+            limiter().rest(name, min(error.retry_after, longest))
+        raise
+    limiter().answered(name)
 
 
 def limiter() -> Limiter:

@@ -11,6 +11,7 @@ from core.errors import Permanent, PipelineError
 from db.work import Step, StepState
 from scrapers.base import Candidate, Query
 from tasks.library import inspect, keep_found
+from tasks.search import search
 from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
 from tasks.wiring import open_source
@@ -41,8 +42,8 @@ def _search(run: Run) -> dict[str, Any]:
         orientation=params["orientation"],
         limit=params["keep"] * 2,
     )
-    with run.timing("search_seconds"):
-        found = open_source(run.held.variant).search(query)
+    lists = search(run, [run.held.variant], [query]).found[run.held.variant]
+    found = [candidate for one in lists for candidate in one]
     return {
         "found": [c.to_json() for c in found if policy.verdict(c.licence).ok],
         "refused": [

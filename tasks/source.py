@@ -6,32 +6,32 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import structlog
 from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from core.errors import PipelineError, Unlicensed
+from core.errors import Unlicensed
 from core.ids import new_id
 from core.licences import LicenceClass, LicencePolicy
 from db.assets import Candidate, Film, RenditionRole, Shot
 from providers.base import SpeechProvider, SpeechRequest
 from scrapers.base import Candidate as Found
 from scrapers.base import Query
+from scrapers.kinds import Kind
 from scrapers.words import word_score
 from services import inputs
 from services.films import BORROWED, film_shots, forget_borrowed, found_candidates
 from services.timeline import frames_for
 from tasks.purchases import buy
+from tasks.search import search
 from tasks.step import Run, step
-from tasks.wiring import enabled_sources, open_source, open_speech
-
-log = structlog.get_logger()
+from tasks.wiring import enabled_sources, open_speech
 
 MAX_DOWNLOAD = 300 * 1024**2
 PER_SOURCE = 12
 WORTH = {"order": 0.4, "words": 0.4, "size": 0.12, "shape": 0.08}
 """What each mark of a candidate counts; together 1."""
+_PICTURES: tuple[Kind, ...] = ("image", "clip")
 _SILENCE: dict[str, Any] = {"stored": None, "words": [], "duration": None}
 
 
@@ -123,21 +123,9 @@ def find_stock(run: Run) -> None:
 def _search(run: Run, words: tuple[str, ...], slugs: list[str], orientation: str) -> list[dict[str, Any]]:
     """Ask every source; one that fails is a warning as long as another one answers."""
     policy = licence_policy(run.params)
-    found: list[dict[str, Any]] = []
-    troubles: list[PipelineError] = []
-    for slug in slugs:
-        try:
-            source = open_source(slug)
-            for kind in [kind for kind in ("image", "clip") if kind in source.kinds]:
-                with run.timing("search_seconds"):
-                    offered = source.search(Query(words=words, kind=kind, limit=PER_SOURCE))
-                found += _judge(offered, policy, words, orientation)
-        except PipelineError as error:
-            log.warning("a source did not answer", source=slug, error=error.message)
-            troubles.append(error)
-    if troubles and len(troubles) == len(slugs):
-        raise troubles[0]
-    return found
+    queries = [Query(words=words, kind=kind, limit=PER_SOURCE) for kind in _PICTURES]
+    offered = search(run, slugs, queries).found.values()
+    return [item for lists in offered for one in lists for item in _judge(one, policy, words, orientation)]
 
 
 def _judge(

@@ -27,6 +27,7 @@ from providers.base import (
     VideoProvider,
 )
 from scrapers.base import Source
+from tasks.door import Door
 from tasks.limits import Account
 
 if TYPE_CHECKING:  # quotes are asked of the API's process, which loads no image library
@@ -152,11 +153,13 @@ def account_of(provider: RemoteProvider[Any]) -> Account:
     return Account(provider, home)
 
 
-def open_source(slug: str) -> Source:
+def open_source(slug: str, *, seconds: float | None = None) -> Source:
+    """Open a source behind its door; `seconds` bounds all that is asked of it, for a search."""
     source = SOURCES.get(slug)
-    if reason := _source_off(source, get_settings()):
+    settings = get_settings()
+    if reason := _source_off(source, settings):
         raise Misconfigured(f"The source {slug} is off: {reason}")
-    return cast(Source, source(http_client(), get_settings()))
+    return cast(Source, source(Door(source, settings, seconds=seconds).client(http_client()), settings))
 
 
 def enabled_sources(kind: str) -> list[str]:

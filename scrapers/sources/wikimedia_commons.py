@@ -26,6 +26,7 @@ from core.settings import Settings
 from scrapers.base import Candidate, Query, Source
 from scrapers.html_text import plain_text
 from scrapers.kinds import Kind, kind_of_name
+from scrapers.words import fewer
 
 _FACTS = (
     "License|LicenseShortName|LicenseUrl|UsageTerms|Artist|Credit|Attribution|AttributionRequired|ObjectName|"
@@ -69,12 +70,9 @@ class WikimediaCommons(Source):
 
     def pages(self, query: Query) -> Iterator[Sequence[Any]]:
         words = [word for word in " ".join(query.words).replace('"', " ").split() if ":" not in word]
-        # All words must match, so a long query finds nothing: ask again with fewer.
-        for count in dict.fromkeys((len(words), (len(words) + 1) // 2, 1)):
-            if count < 1:
-                return
+        for asked in fewer(words):
             found = False
-            for page in self._search(words[:count], query):
+            for page in self._search(asked, query):
                 found = found or bool(page)
                 yield page
             if found:
@@ -131,7 +129,7 @@ class WikimediaCommons(Source):
 
     # -- asking -----------------------------------------------------------------------------------
 
-    def _search(self, words: list[str], query: Query) -> Iterator[Sequence[Any]]:
+    def _search(self, words: Sequence[str], query: Query) -> Iterator[Sequence[Any]]:
         params = {
             **self._asked_facts(),
             "generator": "search",

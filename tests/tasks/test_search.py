@@ -1,0 +1,160 @@
+"""Sources asked side by side by real steps: as slow as the slowest, and a broken one costs nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from core.errors import Retryable
+from db.assets import Shot
+from db.session import reading, transaction
+from db.work import StepState
+from scrapers.base import Query
+from services.films import found_candidates
+from services.steps import StepPlan
+from tasks import search as searching
+from tasks import wiring
+from tests.loopback import Loopback, Reply
+from tests.services.buying import make_shots
+from tests.services.makers import make_job, plan, see_job, see_step
+from tests.sources_made_up import MadeUp, Registered, answering, items
+from tests.tasks.conftest import work_on
+
+QUERY = Query(words=("moon",))
+
+
+@pytest.fixture
+def sources(house, monkeypatch):
+    yield Registered(monkeypatch)
+    wiring.http_client.cache_clear()
+
+
+def titles(searched):
+    return {slug: [c.title for one in lists for c in one] for slug, lists in searched.found.items()}
+
+
+def slow(seconds, *names):
+    def answer(ask):
+        time.sleep(seconds)
+        return Reply(body=items(*names))
+
+    return answer
+
+
+def test_all_are_asked_at_once(sources):
+    slugs = [f"site_{n}" for n in range(8)]
+    together = threading.Barrier(len(slugs), timeout=15)
+
+    def answer(ask):
+        together.wait()
+        return Reply(body=items("a"))
+
+    with Loopback(answer) as server:
+        for slug in slugs:
+            sources(slug, server.url)
+        searched = searching.search_sources(slugs, [QUERY])
+    assert titles(searched) == {slug: ["a"] for slug in slugs}
+
+
+def test_one_that_does_not_answer_in_time_is_left_behind(sources):
+    with Loopback(slow(3, "late")) as late, Loopback(answering("a")) as quick:
+        sources("late", late.url)
+        sources("quick", quick.url)
+        began = time.monotonic()
+        searched = searching.search_sources(["late", "quick"], [QUERY], seconds=0.6)
+        assert time.monotonic() - began < 2
+    assert titles(searched) == {"late": [], "quick": ["a"]}
+    assert {slug: error.code for slug, error in searched.errors.items()} == {"late": "too_slow"}
+
+
+def test_a_bug_in_one_is_its_own(sources):
+    with Loopback(lambda ask: Reply(body=b'{"items": [{"id": null}, 7]}')) as server:
+        sources("broken", server.url)
+        sources("well", server.url, parse=lambda self, item: None)
+        searched = searching.search_sources(["broken", "well"], [QUERY])
+    assert searched.errors["broken"].code == "bug"
+    assert list(searched.errors) == ["broken"]
+
+
+def test_what_one_has_answered_before_it_failed_is_kept(sources):
+    def answer(ask):
+        return Reply(body=items("a")) if ask.query["kind"] == "image" else Reply(403)
+
+    with Loopback(answer) as server:
+        sources("half", server.url, kinds=("image", "clip"))
+        searched = searching.search_sources(["half"], [QUERY, Query(words=("moon",), kind="clip")])
+    assert titles(searched) == {"half": ["a"]}
+    assert searched.errors["half"].code == "http_403"
+
+
+# -- through the steps ------------------------------------------------------------------------------
+
+
+def film_step(house, slugs):
+    job_id = make_job(house, params={"sources": slugs})
+    shots = make_shots(job_id)
+    with transaction() as session:
+        for shot in shots:
+            session.get_one(Shot, shot).search_words = ["moon"]
+    return job_id, plan(job_id, *(StepPlan("find_stock", shot) for shot in shots), phase="source")
+
+
+def test_a_film_goes_on_without_a_source_that_is_down_and_says_so_once(house, sources):
+    with Loopback(lambda ask: Reply(500, b"oops")) as down, Loopback(answering("a", "b")) as well:
+        sources("down", down.url)
+        sources("well", well.url)
+        job_id, (step_id,) = film_step(house, ["down", "well"])
+        work_on(step_id)
+    step = see_step(step_id)
+    assert step.state is StepState.SUCCEEDED
+    assert [item["facts"]["source"] for item in step.result["found"]] == ["well", "well"]
+    (warning,) = see_job(job_id).warnings
+    assert (warning["code"], warning["source"]) == ("source_failed", "down")
+    assert "without down" in warning["message"]
+    with reading() as session:
+        (rows,) = found_candidates(session, _shots(session, job_id)).values()
+        assert {row.source for row in rows} == {"well"}
+
+
+def _shots(session, job_id):
+    from services.films import film_shots
+
+    return film_shots(session, see_job(job_id).film_id)
+
+
+def test_when_no_source_answers_the_step_is_tried_again(house, sources):
+    with Loopback(lambda ask: Reply(500)) as down, Loopback(lambda ask: Reply(403)) as refusing:
+        sources("refusing", refusing.url)
+        sources("down", down.url)
+        job_id, (step_id,) = film_step(house, ["refusing", "down"])
+        work_on(step_id)
+    step = see_step(step_id)
+    assert (step.state, step.error_code) == (StepState.READY, Retryable.code)
+    assert see_job(job_id).warnings == []
+
+
+def test_the_job_scrape_comes_through_the_same_code(house, sources):
+    threads = []
+
+    def parse(self, item):
+        threads.append(threading.current_thread().name)
+        return MadeUp.parse(self, item)
+
+    params = {"words": ["moon"], "kind": "image", "keep": 2, "sources": ["well", "refusing"]}
+    with Loopback(answering("a", "b", "c")) as well, Loopback(lambda ask: Reply(403)) as refusing:
+        sources("well", well.url, parse=parse)
+        sources("refusing", refusing.url)
+        job_id = make_job(house, kind="scrape", params=params)
+        one, other = plan(
+            job_id,
+            StepPlan("search_source", variant="well"),
+            StepPlan("search_source", variant="refusing"),
+            phase="search",
+        )
+        work_on(one)
+        work_on(other)
+    assert [item["foreign_id"] for item in see_step(one).result["found"]] == ["a", "b", "c"]
+    assert (see_step(other).state, see_step(other).error_code) == (StepState.FAILED, "http_403")
+    assert threads == ["search-well"] * 3
