@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -56,6 +56,23 @@ class PageSource(Source):
             raise Permanent(f"{self.slug} answered with something that is no web page", code="not_html")
         return text
 
+    def items(self, urls: Iterable[str]) -> Iterator[list[dict[str, str]]]:
+        """Yield the pages at `urls` as raw items, one at a time.
+
+        A search has less time than many pages take: when it is up, what was read is the answer.
+        """
+        read = 0
+        for url in urls:
+            try:
+                html = self.page(url)
+            except Retryable as exc:
+                if read and exc.code in ("too_slow", "throttled") and (exc.retry_after or 0) < REST_SECONDS:
+                    return
+                raise
+            if html:
+                read += 1
+                yield [{"url": url, "html": html}]
+
     def fetch(self, candidate: Candidate, out: Path, max_bytes: int) -> None:
         self.require_enabled()
         self.may_ask(candidate.media_url)
@@ -91,7 +108,10 @@ class PageSource(Source):
             return kept[1]
         # 5xx and silence are raised: whose rules cannot be read is not asked (RFC 9309, 2.3.1.4)
         answer = self.http.get(
-            f"{origin}/robots.txt", expect=(*range(400, 500), 503), check=self._rest_when_refused
+            f"{origin}/robots.txt",
+            expect=(*range(400, 500), 503),
+            check=self._rest_when_refused,
+            fresh=True,
         )
         text = "" if answer.status >= 400 else answer.body[:_ROBOTS_LENGTH].decode("utf-8", "replace")
         with _lock:

@@ -43,7 +43,9 @@ class SoundBible(PageSource):
     kinds: ClassVar[tuple[Kind, ...]] = ("audio",)
     base_url: ClassVar[str] = "https://soundbible.com"
     limits: ClassVar[SourceLimits] = SourceLimits(
-        per_minute=12, downloads_at_once=1, cache_seconds=7 * 24 * 3600.0
+        per_minute=9,  # fewer than one in five seconds, so that never two go out at once
+        downloads_at_once=1,
+        cache_seconds=7 * 24 * 3600.0,
     )
     terms: ClassVar[str] = (
         "SoundBible has no API: its web pages would be read by a program, at most one in five seconds and as "
@@ -52,9 +54,7 @@ class SoundBible(PageSource):
 
     def pages(self, query: Query) -> Iterator[Sequence[Any]]:
         html = self.page(f"{self.base}/search.php", {"q": " ".join(query.words)[:200]})
-        for url in self._sounds(html or "")[: min(_SOUNDS, query.limit)]:
-            if found := self.page(url):
-                yield [{"url": url, "html": found}]
+        yield from self.items(self._sounds(html or "")[: min(_SOUNDS, query.limit)])
 
     def parse(self, item: Any) -> Candidate | None:
         """Read one page of a sound (`url`, `html`); None without an id, a stated licence or a file."""

@@ -98,7 +98,7 @@ def test_it_is_off_and_says_that_sending_files_by_hand_is_better(monkeypatch):
     said = Mixkit.enabled(settings())
     assert "upload the file with its page and licence" in said
     assert "MIXKIT_ENABLED=true" in said
-    assert (Mixkit.limits.per_minute, Mixkit.limits.per_day) == (12, 15)
+    assert (Mixkit.limits.per_minute, Mixkit.limits.per_day) == (9, 15)
 
 
 def test_a_clips_page_is_read_field_by_field():

@@ -70,7 +70,7 @@ def test_it_is_off_until_an_operator_accepts_what_it_does(monkeypatch):
     assert "SOUNDBIBLE_ENABLED=true" in SoundBible.enabled(settings())
     with pytest.raises(Misconfigured, match="robots"):
         SoundBible(client(), settings()).search(Query(("rain",), kind="audio"))
-    assert (SoundBible.limits.per_minute, SoundBible.limits.cache_seconds) == (12, 7 * 86400)
+    assert (SoundBible.limits.per_minute, SoundBible.limits.cache_seconds) == (9, 7 * 86400)
 
 
 def test_a_page_of_the_newer_markup_is_read_field_by_field():

@@ -135,3 +135,24 @@ def test_a_page_nested_beyond_reason_is_read_or_left():
     soup = soup_of("<div>" * 20_000 + "x")
     assert soup is None or soup.get_text() == "x"
     assert soup_of(None) is soup_of("plain") is soup_of(7) is None
+
+
+def test_what_was_read_before_the_time_was_up_is_kept():
+    def answer(ask):
+        if ask.path == "/slow":
+            return Reply(429, b"<p>x</p>", "text/html", {"Retry-After": "4000"})
+        return Reply(200, b"" if ask.path == "/robots.txt" else b"<p>Hello</p>", "text/html")
+
+    class Patient(Paper):
+        def page(self, url, params=None):
+            if url.endswith("/late"):
+                raise Retryable("no time left", code="too_slow", retry_after=60.0)
+            return super().page(url, params)
+
+    with Loopback(answer) as server:
+        one = Patient(client(server), settings(), base_url=server.url)
+        assert len(list(one.items([f"{server.url}/a", f"{server.url}/late", f"{server.url}/b"]))) == 1
+        with pytest.raises(Retryable):
+            list(one.items([f"{server.url}/late"]))
+        with pytest.raises(Retryable, match="429"):  # a refusal is told, whatever was read before
+            list(one.items([f"{server.url}/a", f"{server.url}/slow"]))
