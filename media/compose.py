@@ -79,7 +79,7 @@ def compose(
 
 def _probe_parts(segments: Sequence[Path]) -> list[Probe]:
     parts: list[Probe] = []
-    for i, part in enumerate(probe_many(list(segments)), 1):
+    for i, part in enumerate(probe_many(list(segments), decode=False), 1):
         if isinstance(part, PipelineError):
             raise Permanent(
                 f"Segment {i} is unusable: {part.message}", code=part.code, field=f"segments[{i - 1}]"

@@ -29,15 +29,15 @@ def main() -> None:
     av.logging.set_level(None)
     for path in ask["paths"]:
         try:
-            answer = look(av, path, ask["containers"])
+            answer = look(av, path, ask["containers"], decode=ask["decode"])
         except (av.error.FFmpegError, OSError, ValueError, MemoryError, EOFError) as e:
             answer = {"error": getattr(e, "strerror", None) or type(e).__name__}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
-def look(av: Any, path: str, containers: str) -> dict[str, Any]:
-    """Read headers, all packet times and one decoded picture or sound block of a file."""
+def look(av: Any, path: str, containers: str, *, decode: bool) -> dict[str, Any]:
+    """Read headers, all packet times and, to `decode`, one picture or sound block of a file."""
     limits = {"protocol_whitelist": "file", "format_whitelist": containers}
     with av.open(path, options=limits, metadata_errors="ignore") as box:
         videos = [s for s in box.streams.video if not s.disposition & _COVER]
@@ -53,6 +53,8 @@ def look(av: Any, path: str, containers: str) -> dict[str, Any]:
         }
         answer.update(count(box, video or audio))
         index = (video or audio).index
+    if not decode:
+        return answer
     with av.open(path, options=limits, metadata_errors="ignore") as box:  # raw streams cannot seek back
         first = next(iter(box.decode(box.streams[index])), None)
         if first is None:

@@ -186,7 +186,7 @@ def _finish(
         if level.true_peak + gain > ceiling:
             steps += [f"aresample={4 * RATE}", _limiter(ceiling), f"aresample={RATE}"]
         # the meter works in doubles at its own rate; encoders want floats at ours
-        steps += [exact(duration), "ebur128=peak=true", LAYOUT]
+        steps += [exact(duration), *([] if aac else ["ebur128=peak=true"]), LAYOUT]
         done = run(
             ["-i", str(mixed), "-af", ",".join(steps), "-vn", *codec, *BITEXACT],
             out=out,
