@@ -187,18 +187,20 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         deadline: float = 900.0,
+        within: str = "",
     ) -> Download:
         """Save `url` as `out`, whole or not at all; `max_bytes` counts the bytes after decompression.
 
         What was cut off goes on where it stopped when the server can tell that its file is the same.
         Raises Permanent (code `too_large`) over the limit and Retryable when the file never came whole
-        within `deadline` seconds.
+        within `deadline` seconds. Redirects may lead to other hosts, to those of the domain `within` only
+        where one is named.
         """
         part, ends = Partial(out, max_bytes), time.monotonic() + deadline
 
         def once() -> Download:
             asked = {"Accept-Encoding": "identity", **(headers or {}), **part.asks}
-            with self._open("GET", url, headers=asked) as response:
+            with self._open("GET", url, headers=asked, within=within) as response:
                 if response.status_code == 416 and part.asks:
                     raise part.refused_range()
                 if response.status_code != 200 and not (response.status_code == 206 and part.asks):
@@ -233,6 +235,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         safe: bool = False,
         silence: float | None = None,
+        within: str = "",
         **sent: Any,
     ) -> Iterator[requests.Response]:
         # A write gets a fresh connection: on a kept-alive one that the server has just closed, nobody
@@ -261,6 +264,9 @@ class HttpClient:
                         yield response
                         return
                     url, params = urljoin(response.url, response.headers.get("Location", "")), None
+                host = check_url(url)[1]
+                if within and host != origin[1] and not f".{host}".endswith(f".{within}"):
+                    raise Permanent(f"{origin[1]} leads to {host}, outside {within}", code="address_refused")
                 if check_url(url) != origin:
                     sent_headers = {k: v for k, v in sent_headers.items() if k.lower() in _KEPT_ON_THE_WAY}
                     if any(secret in unquote(url) for secret in secrets):

@@ -137,12 +137,19 @@ class Source:
     """Why it is off until an operator sets `<SLUG>_ENABLED=true`; empty: on by default."""
     base_url: ClassVar[str] = ""
     limits: ClassVar[SourceLimits] = SourceLimits()
+    redirects_within: ClassVar[str] = ""
+    """The domain that its files' addresses may lead on to; empty: any that is public."""
 
     def __init__(self, http: HttpClient, settings: Settings, *, base_url: str | None = None) -> None:
         """`base_url` (else `<SLUG>_URL`) points tests, a relay and the simulator somewhere else."""
         self.http, self.settings = http, settings
         self.own = settings.vendor(self.slug)
         self.base = (base_url or self.own.url or self.base_url).rstrip("/")
+
+    @classmethod
+    def limits_for(cls, settings: Settings) -> SourceLimits:  # noqa: ARG003 (a key may change them)
+        """What it takes from this installation."""
+        return cls.limits
 
     @classmethod
     def enabled(cls, settings: Settings) -> str | None:
@@ -202,7 +209,7 @@ class Source:
                 f"{self.slug}: {candidate.title!r} has {candidate.size} bytes, over {max_bytes}",
                 code="too_large",
             )
-        got = self.http.download(candidate.media_url, out, max_bytes)
+        got = self.http.download(candidate.media_url, out, max_bytes, within=self.redirects_within)
         try:
             if candidate.sha1 and got.sha1 != candidate.sha1.lower():
                 raise Retryable(f"{self.slug}: {candidate.title!r} arrived with another SHA-1 than promised")

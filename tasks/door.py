@@ -48,14 +48,15 @@ def account(slug: str) -> str:
 def day_budget(source: type[Source], settings: Settings) -> int | None:
     """How often it may be asked within a day (UTC); None: as often as we like."""
     own = settings.vendor(source.slug).calls_per_day
-    return own if own is not None else source.limits.per_day or None
+    return own if own is not None else source.limits_for(settings).per_day or None
 
 
 class Door:
     """The gate of one source's client; `seconds` bounds everything that is asked through it."""
 
     def __init__(self, source: type[Source], settings: Settings, *, seconds: float | None = None) -> None:
-        self.slug, self.name, self.limits = source.slug, account(source.slug), source.limits
+        self.slug, self.name = source.slug, account(source.slug)
+        self.limits = source.limits_for(settings)
         self._per_day = day_budget(source, settings)
         self._home = urlsplit(settings.vendor(source.slug).url or source.base_url).netloc
         self._seconds = seconds

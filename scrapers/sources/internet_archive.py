@@ -60,6 +60,7 @@ class InternetArchive(Source):
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "clip", "audio")
     base_url: ClassVar[str] = "https://archive.org"
     limits: ClassVar[SourceLimits] = SourceLimits(per_minute=60, downloads_at_once=2)
+    redirects_within: ClassVar[str] = "archive.org"
 
     def pages(self, query: Query) -> Iterator[Sequence[Any]]:
         """Yield the works of one item after the other."""

@@ -450,3 +450,25 @@ def test_a_file_comes_from_a_storage_node_whole_or_not_at_all(tmp_path):
                 one.fetch(one.get(name), tmp_path / name, 1 << 20)
     assert server.asks[1].path == "/download/good/a%20b.jpg"
     assert [path.name for path in tmp_path.iterdir()] == ["good"]
+
+
+def test_a_file_is_not_followed_out_of_the_archive(tmp_path):
+    data = picture()
+    one_file = [file("a.jpg", "JPEG", "original", size=str(len(data)), sha1=hashlib.sha1(data).hexdigest())]
+    fake = Fake(item(files=one_file, mediatype="image"))
+    with Loopback(lambda ask: Reply(body=data, mime="image/jpeg")) as elsewhere:
+        away = Reply(302, headers={"Location": f"http://localhost:{elsewhere.port}/a.jpg"})
+        near = Reply(302, headers={"Location": "/node/a.jpg"})
+
+        def serve(ask, leads=[near, away]):  # noqa: B006 (a list to draw from)
+            if ask.path.startswith("/node"):
+                return Reply(body=data, mime="image/jpeg")
+            return leads.pop(0) if ask.path.startswith("/download") else fake(ask)
+
+        with Loopback(serve) as server:
+            one = source(server, others=[elsewhere])
+            one.fetch(one.get("rain"), tmp_path / "a", 1 << 20)
+            with pytest.raises(Permanent, match=r"outside archive\.org") as caught:
+                one.fetch(one.get("rain"), tmp_path / "b", 1 << 20)
+    assert (caught.value.code, elsewhere.asks) == ("address_refused", [])
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
