@@ -14,17 +14,16 @@ import contextlib
 import json
 import os
 import re
-import shutil
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
-from core.errors import NotFound, Permanent, Retryable, Unlicensed
+from core.errors import NotFound, Permanent, Unlicensed
 from core.licences import Licence, LicenceClass, parse_licence
 from core.settings import Settings
-from scrapers.base import Candidate, Query, Source, check_kind
+from scrapers.base import Candidate, Query, Source
 from scrapers.kinds import Kind, kind_of_name
+from scrapers.local_files import copy_inside, listed, read_inside, size_inside
 from scrapers.words import word_score
 
 OWN_WORK = Licence("LicenseRef-Own-Work", None, LicenceClass.FREE, "own work")
@@ -40,7 +39,7 @@ class Folder(Source):
 
     @classmethod
     def enabled(cls, settings: Settings) -> str | None:
-        roots = _roots(settings)
+        roots = listed(settings.folder_sources)
         if not roots:
             return "FOLDER_SOURCES is empty: list folders to search"
         missing = [str(root) for root in roots if not root.is_dir()]
@@ -48,7 +47,7 @@ class Folder(Source):
 
     def pages(self, query: Query) -> Iterator[Sequence[Any]]:
         scored = []
-        for root in _roots(self.settings):
+        for root in listed(self.settings.folder_sources):
             for name in _files(root):
                 if kind_of_name(name) != query.kind:
                     continue
@@ -82,7 +81,7 @@ class Folder(Source):
             creator_url=_text(facts, "creator_url"),
             licence=licence,
             raw_licence=str(facts.get("licence") or facts.get("licence_url")),
-            size=_size(root, item),
+            size=size_inside(root, item),
             tags=_tags(facts),
             attribution=f'"{title}"' + (f" by {creator}." if creator else ".")
             if licence == OWN_WORK
@@ -109,27 +108,14 @@ class Folder(Source):
         root = self._root_of(candidate.foreign_id)
         if root is None:
             raise Permanent(f"{candidate.foreign_id} is gone from its folder")
-        part = out.with_name(f".{out.name}.part")
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            with _open_inside(root, candidate.foreign_id) as source, part.open("wb") as copy:
-                if os.fstat(source.fileno()).st_size > max_bytes:
-                    raise Permanent(f"{candidate.title!r} is larger than {max_bytes} bytes", code="too_large")
-                shutil.copyfileobj(source, copy, 1 << 20)
-            check_kind(part, candidate)
-            part.replace(out)
-        except OSError as exc:
-            raise Retryable(f"cannot copy {candidate.foreign_id}: {exc.strerror}", code="disk") from exc
-        finally:
-            part.unlink(missing_ok=True)
+        copy_inside(root, candidate.foreign_id, out, max_bytes, candidate)
 
     def _root_of(self, name: str) -> Path | None:
         """Return the first listed folder that has `name` as a plain file."""
-        return next((root for root in _roots(self.settings) if _size(root, name) is not None), None)
-
-
-def _roots(settings: Settings) -> list[Path]:
-    return [Path(item.strip()).expanduser() for item in settings.folder_sources.split(",") if item.strip()]
+        return next(
+            (root for root in listed(self.settings.folder_sources) if size_inside(root, name) is not None),
+            None,
+        )
 
 
 def _files(root: Path) -> Iterator[str]:
@@ -148,39 +134,10 @@ def _files(root: Path) -> Iterator[str]:
                 return
 
 
-def _open_inside(root: Path, name: str) -> BinaryIO:
-    """Open a plain file below `root` by walking its path with O_NOFOLLOW: no link, no `..`, no race.
-
-    Raises OSError when any part is a link, is hidden, climbs, or is not there.
-    """
-    parts = name.split("/")
-    if "\0" in name or any(part in ("", ".", "..") or part.startswith(".") for part in parts):
-        raise OSError(2, "not a name within the folder")
-    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for part in parts[:-1]:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
-            os.close(handle)
-            handle = inner
-        # O_NONBLOCK: opening a pipe somebody left there must not hang
-        file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=handle)
-    finally:
-        os.close(handle)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(22, "not a plain file")
-    return os.fdopen(file, "rb")
-
-
-def _size(root: Path, name: str) -> int | None:
-    with contextlib.suppress(OSError), _open_inside(root, name) as f:
-        return os.fstat(f.fileno()).st_size
-    return None
-
-
 def _read(root: Path, name: str) -> str | None:
-    with contextlib.suppress(OSError, UnicodeDecodeError), _open_inside(root, name) as f:
-        return f.read(_MAX_SIDECAR).decode()
+    with contextlib.suppress(UnicodeDecodeError):
+        data = read_inside(root, name, _MAX_SIDECAR)
+        return None if data is None else data.decode()
     return None
 
 
