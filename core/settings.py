@@ -125,6 +125,14 @@ class Settings(BaseSettings):
     folder_sources: str = Field(
         "", description="Comma list of folders on this machine that may be searched as a source."
     )
+    youtube_audio_library_folder: str = Field(
+        "",
+        description="Comma list of folders with tracks of YouTube's audio library and their `manifest.csv`.",
+    )
+    youtube_audio_library_anywhere: bool = Field(
+        False,
+        description="You have made sure that the library's own licence covers films shown off YouTube too.",
+    )
     openverse_client_id: str | None = Field(None, description="Openverse client id (higher limits).")
     openverse_client_secret: SecretStr | None = Field(None, description="Openverse client secret.")
     offline: bool = Field(False, description="Refuse every source and vendor beyond this machine.")

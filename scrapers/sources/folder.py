@@ -39,6 +39,8 @@ class Folder(Source):
 
     @classmethod
     def enabled(cls, settings: Settings) -> str | None:
+        if reason := super().enabled(settings):
+            return reason
         roots = listed(settings.folder_sources)
         if not roots:
             return "FOLDER_SOURCES is empty: list folders to search"

@@ -20,12 +20,13 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from core.answers import Answer
-from core.errors import Misconfigured, NotFound, Permanent, Retryable
+from core.errors import Misconfigured, NotFound
 from core.licences import Licence, LicenceClass, parse_licence
 from scrapers.base import Candidate, Query, Source, SourceLimits
 from scrapers.html_text import plain_text
 from scrapers.kinds import Kind
-from scrapers.values import decimal, fields, ident, number, text, texts, true, web
+from scrapers.replies import json_object, throttled
+from scrapers.values import counted, decimal, fields, ident, number, text, texts, true, web
 
 _FIELDS = (
     "id,url,name,tags,description,created,license,type,channels,filesize,bitrate,bitdepth,duration,samplerate,"
@@ -102,7 +103,7 @@ class Freesound(Source):
             attribution=_credit(sound, title, creator, licence),
             description=plain_text(text(item.get("description")))[0] or "",
             preview_url=web(images.get("waveform_m")) or web(images.get("waveform_l")),
-            popularity=number(item.get("num_downloads")),
+            popularity=counted(item.get("num_downloads")),
             is_preview=True,
             restrictions=_wishes(item),
         )
@@ -137,9 +138,9 @@ def _check(answer: Answer) -> None:
             raise Misconfigured(f"Freesound has suspended the key in FREESOUND_API_KEY: {said}")
         passed = _RATE.search(said)
         wait = _PERIODS[passed[1]] if passed else 60.0
-        raise Retryable(f"Freesound answered 429: {said}", retry_after=wait, code="throttled")
-    if answer.status == 200 and not isinstance(answer.json(), dict):
-        raise Permanent("Freesound answered with JSON of another shape than documented", code="not_json")
+        raise throttled(answer, wait)
+    if answer.status == 200:
+        json_object(answer, "Freesound")
 
 
 def _preview(previews: dict[str, Any]) -> tuple[str | None, str | None]:

@@ -27,7 +27,7 @@ from scrapers.archive_files import Work, read_files, works
 from scrapers.base import Candidate, Query, Source, SourceLimits
 from scrapers.html_text import plain_text
 from scrapers.kinds import Kind
-from scrapers.values import fields, number, rows, text, texts, true
+from scrapers.values import counted, fields, number, rows, text, texts, true
 from scrapers.words import fewer, word_score
 
 COLLECTIONS = ("prelinger", "nasa", "netlabels")
@@ -119,7 +119,7 @@ class InternetArchive(Source):
             attribution=_credit(title, creator, licence, landing),
             description=plain_text(" ".join(texts(facts.get("description"))))[0] or "",
             preview_url=self._address(identifier, work.thumbnail) if work.thumbnail else None,
-            popularity=number(item.get("_downloads")) or number(facts.get("downloads")),
+            popularity=counted(item.get("_downloads", facts.get("downloads"))),
         )
 
     def get(self, foreign_id: str) -> Candidate:
