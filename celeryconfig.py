@@ -142,6 +142,7 @@ beat_schedule = {
     "expire-approvals": _every("expire_approvals", 60.0),
     "heed-clock": _every("heed_clock", 30.0),
     "clean-blobs": _every("clean_blobs", 3600.0),
+    "forget-source-errors": _every("forget_source_errors", 3600.0),
     "clean-scratch": _every("clean_scratch", 600.0),
     "verify-books": _every("verify_books", 300.0),
 }

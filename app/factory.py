@@ -34,6 +34,7 @@ RESOURCES = (
     "uploads",
     "files",
     "providers",
+    "sources",
     "budgets",
     "credits",
     "activities",

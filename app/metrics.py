@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from app import wakeups
 from app.house_health import read_facts
 from core.embedded import redis_url
 from core.limits import Limiter
@@ -83,6 +84,7 @@ class House:
         )
         yield _gauge("callsheet_expired_leases", "Running steps of silent workers", [], [((), expired)])
         yield from self._vendors()
+        yield from self._sources()
 
     def _vendors(self) -> Iterator[Metric]:
         """Circuits of enabled vendors; closed ones are there, so that a zero is seen."""
@@ -95,6 +97,27 @@ class House:
         yield _gauge(
             "callsheet_unanswered_calls", "Calls in a row that nobody answered", ["provider"], failed
         )
+
+    def _sources(self) -> Iterator[Metric]:
+        """What enabled sources were asked, by everybody, and what was known without asking."""
+        known = wakeups.describe_sources()
+        heard = read_facts().get("sources", {})
+        enabled = {slug: known[slug] for slug, said in heard.items() if said.get("enabled") and slug in known}
+        opened = [((slug,), float(facts["circuit"]["state"] != "closed")) for slug, facts in enabled.items()]
+        used = [((slug,), float(facts["used_today"])) for slug, facts in enabled.items()]
+        yield _gauge(
+            "callsheet_source_circuit_open", "Sources left alone for want of answers", ["source"], opened
+        )
+        yield _gauge("callsheet_source_calls_today", "Calls to a source since midnight UTC", ["source"], used)
+        family = CounterMetricFamily(
+            "callsheet_source_answers",
+            "Questions to a source that kept answers served (hit) or not (miss)",
+            labels=["source", "cache"],
+        )
+        for slug, facts in enabled.items():
+            family.add_metric([slug, "hit"], facts["recalled"]["hits"])
+            family.add_metric([slug, "miss"], facts["recalled"]["misses"])
+        yield family
 
     def describe(self) -> list[Metric]:
         return []  # without this the registry would collect, and so ask the database, at start

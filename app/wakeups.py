@@ -59,6 +59,12 @@ def describe_providers() -> dict[str, dict[str, Any]]:
     return pipeline.describe_providers()
 
 
+def describe_sources() -> dict[str, dict[str, Any]]:
+    from tasks import pipeline
+
+    return pipeline.describe_sources()
+
+
 def quote(
     session: Session, workspace_id: UUID, kind: str, params: dict[str, Any], **more: Any
 ) -> dict[str, Any]:

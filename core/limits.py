@@ -172,6 +172,11 @@ class Limiter:
         """Let a vendor alone that has asked for it."""
         self._ask(lambda: self._rest(keys=[_key(slug, "rest")], args=[seconds]))
 
+    def resting(self, slug: str) -> float:
+        """Seconds for which a vendor is still let alone because it has asked for it."""
+        leave = self.enter(slug, looking=True)
+        return leave.wait if leave.why == "rest" else 0.0
+
     def circuit(self, slug: str) -> Circuit:
         said = self._ask(lambda: self._state(keys=[_key(slug, "circuit")]))
         if said is None:

@@ -1,6 +1,6 @@
 """Every table: importing this fills the metadata that migrations compare with."""
 
-from db import assets, callbacks, hashes, identity, money, review, schedules, submissions, work
+from db import assets, callbacks, hashes, identity, money, review, schedules, sources, submissions, work
 from db.base import Base
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "money",
     "review",
     "schedules",
+    "sources",
     "submissions",
     "work",
 ]

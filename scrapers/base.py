@@ -221,7 +221,7 @@ class Source:
     def require_enabled(self) -> None:
         reason = self.enabled(self.settings)
         if reason is not None:
-            raise Misconfigured(f"The source {self.slug} is off: {reason}.")
+            raise Misconfigured(f"The source {self.slug} is off: {reason}.", code="source_off")
 
 
 def canonical_url(url: str | None) -> str | None:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from core.settings import get_settings
 from db.session import reading, transaction
 from db.work import Heartbeat, Job, JobState, Step, StepState
-from services import approvals, books, claims, clocks, money, renditions, steps
+from services import approvals, books, claims, clocks, money, renditions, sources, steps
 from tasks import budget, pipeline
 from tasks.app import app
 from tasks.step import storage
@@ -146,6 +146,13 @@ def clean_blobs() -> None:
         keys = renditions.take_unused_blobs(session, older_than_hours=get_settings().blob_grace_hours)
     for key in keys:
         storage().delete(key)
+
+
+@duty("forget_source_errors")
+def forget_source_errors() -> None:
+    """Delete what sources failed at more than a month ago."""
+    with transaction() as session:
+        sources.forget_errors(session)
 
 
 @duty("verify_books")

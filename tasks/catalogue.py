@@ -1,4 +1,4 @@
-"""What is known of every provider without asking it: its models, their prices, and whether it answers."""
+"""What is known of every provider and source without asking it: what it takes, and whether it answers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
-from core.registry import PROVIDERS
+from core.registry import PROVIDERS, SOURCES
 from core.settings import get_settings
 from providers.models import Model, has_models, load
 from providers.prices import Price
 from tasks import limits
+from tasks.door import account, day_budget, recall
 
 
 def describe_providers() -> dict[str, dict[str, Any]]:
@@ -24,6 +25,24 @@ def describe_providers() -> dict[str, dict[str, Any]]:
             "circuit": asdict(limits.state(slug)),
         }
         for slug, adapter in PROVIDERS.all().items()
+    }
+
+
+def describe_sources() -> dict[str, dict[str, Any]]:
+    """Facts of this installation's code and of Redis, by slug; who is enabled only a worker can say."""
+    settings, limiter = get_settings(), limits.limiter()
+    return {
+        slug: {
+            "local": not source.needs_network,
+            "needs_key": source.needs_key,
+            "terms": source.terms or None,
+            "limits": asdict(source.limits) | {"per_day": day_budget(source, settings) or 0},
+            "used_today": limiter.spent(account(slug)),
+            "circuit": asdict(limiter.circuit(account(slug))),
+            "resting_seconds": limiter.resting(account(slug)),
+            "recalled": asdict(recall().counts(slug)),
+        }
+        for slug, source in SOURCES.all().items()
     }
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from core.errors import Invalid
 from db.assets import Film
 from media.ambient import render_ambient
+from tasks.asked import asking
 from tasks.library import find_asset, inspect, keep_found, known_asset, original_of
 from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
@@ -33,7 +34,7 @@ def find_music(run: Run) -> None:
         with run.saving() as session:
             _use_music(session, run, UUID(made["asset_id"]))
         return
-    with run.timing("search_seconds"):
+    with run.timing("search_seconds"), asking(run, music["from"]):
         candidate = open_source(music["from"]).get(music["id"])
     if candidate.kind != "audio":
         raise Invalid(f"{music['from']}:{music['id']} is not sound.", field="params.music.id")
@@ -47,7 +48,7 @@ def find_music(run: Run) -> None:
             _use_music(session, run, known)
         return
     out = run.scratch / "music.wav"
-    with run.timing("fetch_seconds"):
+    with run.timing("fetch_seconds"), asking(run, music["from"]):
         if candidate.generated is not None:
             render_ambient(out, duration=MUSIC_SECONDS, seed=seed, mood=candidate.generated)  # type: ignore[arg-type]
         else:

@@ -317,6 +317,13 @@ def describe_providers() -> dict[str, dict[str, Any]]:
     return catalogue.describe_providers()
 
 
+def describe_sources() -> dict[str, dict[str, Any]]:
+    """Say what is known of every provider; see `tasks.catalogue`."""
+    from tasks import catalogue
+
+    return catalogue.describe_sources()
+
+
 def recheck_budget(workspace_id: UUID) -> None:
     """Have this workspace's jobs that wait for money be looked at now; beat does it later anyway."""
     _publish(app.signature("recheck_budgets", args=(str(workspace_id),), immutable=True))

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from core.errors import Permanent, PipelineError
 from db.work import Step, StepState
 from scrapers.base import Candidate, Query
+from tasks.asked import asking
 from tasks.library import inspect, keep_found
 from tasks.search import search
 from tasks.source import MAX_DOWNLOAD, licence_policy
@@ -82,11 +83,12 @@ def keep_candidates(run: Run) -> None:
             break
         path = run.scratch / f"find-{number}"
         try:
-            with run.timing("fetch_seconds"):
-                open_source(candidate.source).fetch(candidate, path, MAX_DOWNLOAD)
-            inspected = inspect(
-                run, path, filename=candidate.foreign_id[-120:], width=FRAME[0], height=FRAME[1]
-            )
+            with asking(run, candidate.source):
+                with run.timing("fetch_seconds"):
+                    open_source(candidate.source).fetch(candidate, path, MAX_DOWNLOAD)
+                inspected = inspect(
+                    run, path, filename=candidate.foreign_id[-120:], width=FRAME[0], height=FRAME[1]
+                )
         except PipelineError as error:
             refused.append({"foreign_id": candidate.foreign_id, "why": error.message})
             continue

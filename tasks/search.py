@@ -14,6 +14,7 @@ from core.errors import Permanent, PipelineError, Retryable
 from db.session import transaction
 from scrapers.base import Candidate, Query
 from services import steps
+from tasks.asked import note
 from tasks.step import Run
 from tasks.wiring import open_source
 
@@ -39,6 +40,8 @@ def search(run: Run, slugs: Sequence[str], queries: Sequence[Query]) -> Searched
     """Search for a step; a source that fails is a warning of the job, unless none answers: then it raises."""
     with run.timing("search_seconds"):
         searched = search_sources(slugs, queries)
+    answered = [slug for slug, lists in searched.found.items() if lists and slug not in searched.errors]
+    note(run, answered=answered, failed=searched.errors)
     for slug, error in searched.errors.items():
         log.warning("a source did not answer", source=slug, code=error.code, error=error.message)
     if searched.errors and not any(searched.found.values()):

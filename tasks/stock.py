@@ -14,6 +14,7 @@ from db.assets import Asset, AssetKind, Film, Origin, Shot
 from scrapers.base import Candidate as Found
 from services import inputs
 from services.films import chosen_picture, ranked_candidate
+from tasks.asked import asking
 from tasks.library import Inspected, find_asset, inspect, is_picture, keep_found, known_asset
 from tasks.source import MAX_DOWNLOAD, licence_policy, pinned
 from tasks.step import Run, step
@@ -87,7 +88,9 @@ def _named(session: Session, run: Run, reference: str) -> Found | UUID:
     """What a script names: an asset of ours, or an item of a source, which may be an asset already."""
     source, item = pinned(reference)
     if source != "asset":
-        return _unless_known(session, run, open_source(source).get(item))
+        with asking(run, source):
+            found = open_source(source).get(item)
+        return _unless_known(session, run, found)
     asset = find_asset(session, run.held.workspace_id, _uuid(item))
     if not is_picture(asset):
         raise Permanent(f"asset:{item} is a {asset.kind.value}, not a picture.", code="wrong_kind")
@@ -103,15 +106,15 @@ def _fetch(run: Run, film: Film, found: Found | UUID | None, kinds: tuple[str, .
     if not isinstance(found, Found):
         return found
     path = run.scratch / "stock"
-    with run.timing("fetch_seconds"):
-        open_source(found.source).fetch(found, path, MAX_DOWNLOAD)
-    inspected = inspect(
-        run, path, filename=found.foreign_id.rsplit("/", 1)[-1][:120], width=film.width, height=film.height
-    )
-    if inspected.kind not in kinds:
-        wanted = "a still" if kinds == STILLS else "a picture"
-        what = "sound" if inspected.kind == "audio" else f"a {inspected.kind}"
-        raise Permanent(f"{found.source}:{found.foreign_id} is {what}, not {wanted}.", code="wrong_kind")
+    name = found.foreign_id.rsplit("/", 1)[-1][:120]
+    with asking(run, found.source):
+        with run.timing("fetch_seconds"):
+            open_source(found.source).fetch(found, path, MAX_DOWNLOAD)
+        inspected = inspect(run, path, filename=name, width=film.width, height=film.height)
+        if inspected.kind not in kinds:
+            wanted = "a still" if kinds == STILLS else "a picture"
+            what = "sound" if inspected.kind == "audio" else f"a {inspected.kind}"
+            raise Permanent(f"{found.source}:{found.foreign_id} is {what}, not {wanted}.", code="wrong_kind")
     return Fetched(found, inspected)
 
 

@@ -158,7 +158,7 @@ def open_source(slug: str, *, seconds: float | None = None) -> Source:
     source = SOURCES.get(slug)
     settings = get_settings()
     if reason := _source_off(source, settings):
-        raise Misconfigured(f"The source {slug} is off: {reason}")
+        raise Misconfigured(f"The source {slug} is off: {reason}", code="source_off")
     return cast(Source, source(Door(source, settings, seconds=seconds).client(http_client()), settings))
 
 

@@ -1,23 +1,22 @@
-"""Providers and sources of this installation: which are enabled, and why not."""
+"""Providers of this installation: which are enabled, and why not."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
 from app import wakeups
 from app.api import Blueprint
 from app.auth import identity
 from app.house_health import read_facts
 from app.reply import reply
-from app.schemas.house import AbilitiesOut
 from app.schemas.providers import ProvidersOut
 from db.session import reading
 from services import outcomes
 from services.outcomes import Ended
 
-blp = Blueprint("providers", __name__, url_prefix="/api/v1", description="AI vendors and stock sites.")
+blp = Blueprint("providers", __name__, url_prefix="/api/v1", description="AI vendors.")
 _NAMED = {"slug", "kind", "kinds", "enabled", "reason"}
 _CLOSED = {"state": "closed", "failures": 0, "seconds": 0.0}
 _UNHEARD: dict[str, Any] = {"local": False, "models": [], "limits": None, "circuit": _CLOSED}
@@ -30,18 +29,12 @@ def show_providers() -> Response:
     with reading() as session:
         ended = outcomes.count_ended(session, identity().workspace_id)
     known = wakeups.describe_providers()
-    items = [_with_models(item, known, ended.get(item["slug"], Ended())) for item in _abilities("providers")]
+    items = [_with_models(item, known, ended.get(item["slug"], Ended())) for item in abilities("providers")]
     return reply(ProvidersOut, {"items": items})
 
 
-@blp.get("/sources")
-@blp.response(200, AbilitiesOut)
-def show_sources() -> Response:
-    """List stock sources as the workers see them; empty until a worker was heard."""
-    return jsonify({"items": _abilities("sources")})
-
-
-def _abilities(group: str) -> list[dict[str, Any]]:
+def abilities(group: str) -> list[dict[str, Any]]:
+    """What the workers say is here and enabled, as `providers` or `sources`."""
     said: dict[str, dict[str, Any]] = read_facts().get(group, {})
     return [
         {

@@ -111,10 +111,6 @@ class AbilityOut(Out):
     details = fields.Dict(keys=fields.String(), required=True)
 
 
-class AbilitiesOut(Out):
-    items = fields.List(fields.Nested(AbilityOut), required=True)
-
-
 ApiKeyPage = page_of(ApiKeyOut, "ApiKeyPage")
 ApprovalPage = page_of(ApprovalOut, "ApprovalPage")
 ActivityPage = page_of(ActivityOut, "ActivityPage")

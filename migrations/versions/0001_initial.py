@@ -1163,6 +1163,47 @@ def upgrade() -> None:
     )
     op.create_index("ix_events_workspace", "events", ["workspace_id", "id"], unique=False)
     op.create_table(
+        "source_errors",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.UUID(), nullable=True),
+        sa.Column("step", sa.String(length=140), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["jobs.id"], name=op.f("fk_source_errors_job_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"],
+            ["workspaces.id"],
+            name=op.f("fk_source_errors_workspace_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_source_errors")),
+    )
+    op.create_index(op.f("ix_source_errors_created_at"), "source_errors", ["created_at"], unique=False)
+    op.create_index(op.f("ix_source_errors_job_id"), "source_errors", ["job_id"], unique=False)
+    op.create_index("ix_source_errors_list", "source_errors", ["workspace_id", "source", "id"], unique=False)
+    op.create_table(
+        "source_standings",
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("alerted", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("failures >= 0", name=op.f("ck_source_standings_failures_not_negative")),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"],
+            ["workspaces.id"],
+            name=op.f("fk_source_standings_workspace_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "source", name=op.f("pk_source_standings")),
+    )
+    op.create_table(
         "holds",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("workspace_id", sa.UUID(), nullable=False),
@@ -1779,6 +1820,11 @@ def downgrade() -> None:
     op.drop_index("ix_holds_open", table_name="holds", postgresql_where=sa.text("state = 'open'"))
     op.drop_index(op.f("ix_holds_job_id"), table_name="holds")
     op.drop_table("holds")
+    op.drop_table("source_standings")
+    op.drop_index("ix_source_errors_list", table_name="source_errors")
+    op.drop_index(op.f("ix_source_errors_job_id"), table_name="source_errors")
+    op.drop_index(op.f("ix_source_errors_created_at"), table_name="source_errors")
+    op.drop_table("source_errors")
     op.drop_index("ix_events_workspace", table_name="events")
     op.drop_table("events")
     op.drop_index(op.f("ix_candidates_shot_id_score"), table_name="candidates")

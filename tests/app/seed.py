@@ -127,6 +127,7 @@ def seed_house(house) -> dict[str, UUID | int | str]:
         assert isinstance(take, Take)
         return {
             "provider": "kling",
+            "slug": "openverse",
             "job_id": job.id,
             "film_id": film.id,
             "project_id": project.id,

@@ -6,13 +6,16 @@ import threading
 import time
 
 import pytest
+from sqlalchemy import select
 
 from core.errors import Retryable
 from db.assets import Shot
 from db.session import reading, transaction
+from db.sources import SourceError
 from db.work import StepState
 from scrapers.base import Query
 from services.films import found_candidates
+from services.sources import read_standings
 from services.steps import StepPlan
 from tasks import search as searching
 from tasks import wiring
@@ -113,6 +116,11 @@ def test_a_film_goes_on_without_a_source_that_is_down_and_says_so_once(house, so
     (warning,) = see_job(job_id).warnings
     assert (warning["code"], warning["source"]) == ("source_failed", "down")
     assert "without down" in warning["message"]
+    with reading() as session:
+        (row,) = session.scalars(select(SourceError)).all()
+        assert (row.source, row.code, row.job_id, row.step) == ("down", "retryable", job_id, "find_stock")
+        standings = read_standings(session, house.workspace_id)
+        assert {slug: one.failures for slug, one in standings.items()} == {"down": 1, "well": 0}
     with reading() as session:
         (rows,) = found_candidates(session, _shots(session, job_id)).values()
         assert {row.source for row in rows} == {"well"}
