@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from core.errors import Misconfigured, NotFound, Permanent, Retryable
 from core.http import HttpClient
@@ -21,6 +21,14 @@ from scrapers.kinds import KINDS_OF, Kind, sniff
 
 Orientation = Literal["landscape", "portrait", "square"]
 
+_COMMONS_FILE = re.compile(
+    r"^https?://upload\.wikimedia\.org/wikipedia/commons/(?:(?:thumb|transcoded)/)?[0-9a-f]/[0-9a-f]{2}/([^/?#]+)"
+)
+# What stands before the number in these addresses may be a name or an id of the same person.
+_BY_NUMBER = (
+    (re.compile(r"freesound\.org/(?:people/[^/]+/sounds|s)/(\d+)"), "freesound.org/s/{}"),
+    (re.compile(r"flickr\.com/photos/[^/]+/(\d+)"), "flickr.com/photos/-/{}"),
+)
 _MAX_PAGES = 12  # 240 results at 20 a page: the most any source lets us see
 
 
@@ -89,6 +97,8 @@ class Candidate:
     @property
     def canonical_url(self) -> str | None:
         """The page of the work, written the one way that finds it again across sources."""
+        if file := _COMMONS_FILE.search(self.media_url):  # its page has several addresses, its file has one
+            return f"commons.wikimedia.org/wiki/File:{unquote(file[1])}"
         return canonical_url(self.landing_url)
 
     @property
@@ -232,7 +242,11 @@ def canonical_url(url: str | None) -> str | None:
     host = (parts.hostname or "").removeprefix("www.")
     kept = sorted((k, v) for k, v in parse_qsl(parts.query) if not k.startswith("utm_"))
     query = f"?{urlencode(kept)}" if kept else ""
-    return f"{host}{parts.path.rstrip('/')}{query}" if host else None
+    whole = f"{host}{parts.path.rstrip('/')}{query}"
+    for page, short in _BY_NUMBER:
+        if found := page.match(whole):
+            return short.format(found[1])
+    return whole if host else None
 
 
 def refuse_generated(candidate: Candidate) -> None:

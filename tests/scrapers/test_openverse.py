@@ -3,13 +3,16 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.errors import Misconfigured, NotFound, Permanent, Rejected, Retryable
 from core.licences import LicencePolicy
 from scrapers.base import Query
 from scrapers.sources.openverse import Openverse
 from tests.loopback import Loopback, Reply
-from tests.scrapers.makers import client, settings
+from tests.scrapers.makers import client, mangled, readable, settings
+from tests.scrapers.recorded import Recorded, found_in
 
 
 def item(number=1, **kw):
@@ -88,10 +91,11 @@ def test_an_anonymous_search_ends_at_240_in_pages_of_20():
     assert {ask.query["page_size"] for ask in server.asks} == {"20"}
 
 
-def test_with_a_token_pages_hold_50_and_the_end_is_the_same():
+def test_with_a_token_pages_are_larger_and_all_that_can_be_reached_is():
     with Loopback(Fake()) as server:
         found = source(server, **KEYS).search(Query(("lake",), limit=1000))
-    assert len(found) == 200  # four whole pages of 50; a fifth would pass 240
+    assert len(found) == 240
+    assert [a.query["page_size"] for a in server.asks if a.path == "/images/"] == ["48"] * 5
     assert [a.path for a in server.asks].count("/auth_tokens/token/") == 1
 
 
@@ -212,11 +216,37 @@ def test_every_optional_field_may_be_null():
     assert found.licence.id == "CC-BY-2.0"
 
 
-def test_a_licence_is_read_without_its_url_and_a_contradiction_is_dropped():
+def test_a_licence_is_read_without_its_url_and_one_that_is_not_stated_drops_the_item():
     assert parse(license_url=None).licence.id == "CC-BY-2.0"
-    assert parse(license="by-nc") is None
-    assert parse(license_version=None, license_url=None) is None
-    assert parse(license=None) is None
+    assert parse(license=None, license_version=None).licence.id == "CC-BY-2.0"
+    assert parse(license=None, license_version="2.0", license_url=None) is None
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        {"license": "by-nc"},
+        {"license_version": None, "license_url": None},
+        {"license": "mine", "license_url": ""},
+    ],
+)
+def test_a_contradiction_or_a_licence_that_cannot_be_read_is_taken_by_no_policy(gap):
+    found = parse(**gap)
+    assert found.licence.id == "LicenseRef-Unknown"
+    assert not LicencePolicy().verdict(found.licence).ok
+
+
+@pytest.mark.parametrize(
+    ("code", "version", "deed", "spdx"),
+    [("cc0", "1.0", "https://creativecommons.org/licenses/cc0/1.0/", "CC0-1.0"), ("pdm", "1.0", "https://creativecommons.org/publicdomain/mark/1.0/", "CC-PDM-1.0"),
+     ("pdm", "1.0", "https://creativecommons.org/licenses/mark/1.0/", "CC-PDM-1.0"), ("by-sa", "4.0", None, "CC-BY-SA-4.0"),
+     ("by-nc-nd", "3.0", None, "CC-BY-NC-ND-3.0"), ("sampling+", "1.0", "https://creativecommons.org/licenses/sampling+/1.0/", "LicenseRef-CC-Sampling-Plus-1.0"),
+     ("nc-sampling+", "1.0", None, "LicenseRef-CC-NC-Sampling-Plus-1.0"), ("by", "3.0", "http://creativecommons.org/licenses/by/3.0/de/deed.de", "CC-BY-3.0-DE")],
+)  # fmt: skip
+def test_every_licence_of_its_list_is_read(code, version, deed, spdx):
+    found = parse(license=code, license_version=version, license_url=deed)
+    assert found.licence.id == spdx
+    assert found.raw_licence == " ".join(said for said in (code, version, deed) if said)
 
 
 @pytest.mark.parametrize("gone", ["url", "foreign_landing_url", "id"])
@@ -260,6 +290,96 @@ def test_one_item_is_found_by_id():
                 one.get(missing)
 
 
+@pytest.mark.parametrize(
+    ("url", "reduced"),
+    [("https://live.staticflickr.com/894/40593461235_b72593df28_b.jpg", True), ("https://live.staticflickr.com/894/1_abc_o.jpg", False),
+     ("https://cdn.freesound.org/previews/455/455493_1138747-hq.mp3", True), ("https://freesound.org/data/previews/455/455493_1-hq.mp3", True),
+     ("https://upload.wikimedia.org/wikipedia/commons/2/25/Tree.jpg", False), ("https://files.example/1_b.jpg", False)],
+)  # fmt: skip
+def test_a_file_that_is_less_than_its_author_gave_says_so(url, reduced):
+    assert parse(url=url).is_preview is reduced
+
+
+@pytest.mark.parametrize(
+    ("landing", "url", "canonical"),
+    [("https://www.flickr.com/photos/126953422@N04/40593461235/in/photostream/", "https://x.example/1.jpg", "flickr.com/photos/-/40593461235"),
+     ("https://freesound.org/people/ann%20b/sounds/455493", "https://x.example/1.mp3", "freesound.org/s/455493"),
+     ("https://commons.wikimedia.org/w/index.php?curid=81754323", "https://upload.wikimedia.org/wikipedia/commons/2/25/Tr%C3%A4d.jpg",
+      "commons.wikimedia.org/wiki/File:Träd.jpg")],
+)  # fmt: skip
+def test_the_same_work_at_its_own_site_has_the_same_address(landing, url, canonical):
+    found = parse(foreign_landing_url=landing, url=url)
+    assert (found.landing_url, found.canonical_url) == (landing, canonical)
+
+
+def test_an_alternative_file_brings_its_own_type_and_a_picture_has_no_length():
+    found = parse(
+        _kind="audio",
+        filetype="mp32",
+        alt_files=[{"url": "https://files.example/1.flac", "bit_rate": "900000", "filetype": "flac"}],
+    )
+    assert (found.media_url, found.mime, found.width) == ("https://files.example/1.flac", "audio/flac", None)
+    assert parse(_kind="audio", filetype="mp32").mime == "audio/mpeg"
+    assert parse(_kind="image", duration=5).duration is None
+
+
+@given(
+    mangled(
+        item(
+            thumbnail="https://x.example/t",
+            alt_files=[{"url": "https://x.example/1.mp3", "bit_rate": 1}],
+            duration=5,
+        )
+    ),
+    st.sampled_from(["image", "audio", None]),
+)
+def test_whatever_arrives_is_a_candidate_or_none(whole, kind):
+    one = Openverse(client(), settings())
+    readable(one.parse(whole))
+    if isinstance(whole, dict):
+        readable(one.parse({**whole, "_kind": kind}))
+
+
+def test_limits_depend_on_whether_there_is_a_token():
+    assert (Openverse.limits_for(settings()).per_minute, Openverse.limits_for(settings()).per_day) == (
+        20,
+        200,
+    )
+    known = Openverse.limits_for(settings(**KEYS))
+    assert (known.per_minute, known.per_day) == (100, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "wait"),
+    [({}, "Expected available in 3600 seconds.", 3600), ({"Retry-After": "77"}, "", 77), ({"X-RateLimit-Available-anon_sustained": "0"}, "", 86_400),
+     ({"x-ratelimit-available-anon_sustained": "12", "x-ratelimit-available-anon_burst": "0"}, "", 60), ({}, "<html>", 60)],
+)  # fmt: skip
+def test_a_429_says_how_long_by_header_by_text_or_by_the_limit_that_ran_out(headers, text, wait):
+    with (
+        Loopback(lambda ask: reply({"detail": text}, 429, headers=headers)) as server,
+        pytest.raises(Retryable) as caught,
+    ):
+        source(server).search(Query(("lake",)))
+    assert (caught.value.code, caught.value.retry_after) == ("throttled", wait)
+
+
+def test_a_filter_that_was_not_taken_is_in_the_log_and_the_answer_still_counts(capsys):
+    warned = {
+        "results": [item()],
+        "page_count": 1,
+        "warnings": [{"code": "partially invalid request parameter", "message": "license_type"}],
+    }
+    with Loopback(lambda ask: reply(warned)) as server:
+        assert len(source(server).search(Query(("lake",)))) == 1
+    assert "license_type" in capsys.readouterr().out
+
+
+def test_what_people_write_is_words_and_never_syntax():
+    with Loopback(Fake()) as server:
+        source(server).search(Query(('"red lake" -night', "a|b* (fog) well-known"), limit=1))
+    assert server.asks[0].query["q"] == "red lake night a b fog well-known"
+
+
 # -- recorded answers ------------------------------------------------------------------------
 
 
@@ -275,12 +395,42 @@ def test_a_recorded_search_without_results_is_empty(recorded):
         assert source(server).search(Query(("querywithnoresults",))) == []
 
 
+def test_every_recorded_result_is_read_field_by_field(shared_dir):
+    tapes = Recorded(shared_dir, "openverse")
+    one, seen = Openverse(client(), settings()), 0
+    for name in tapes.names():
+        for raw in found_in(tapes.answer(name)[2], "foreign_landing_url", "url"):
+            found, seen = one.parse(raw), seen + 1
+            kind = "audio" if "audio" in name else "image"
+            assert (found.kind, found.foreign_id) == (kind, f"{kind}/{raw['id']}")
+            assert (found.media_url, found.landing_url) == (raw["url"], raw["foreign_landing_url"])
+            assert (found.title, found.creator, found.creator_url) == (
+                raw["title"],
+                raw.get("creator"),
+                raw.get("creator_url"),
+            )
+            assert found.preview_url == raw["thumbnail"]
+            assert (found.width, found.height, found.size) == (
+                raw.get("width"),
+                raw.get("height"),
+                raw.get("filesize"),
+            )
+            assert found.tags == tuple(tag["name"] for tag in raw["tags"] or ())
+            assert found.attribution == raw.get("attribution")
+            assert found.raw_licence == f"{raw['license']} {raw['license_version']} {raw['license_url']}"
+            assert found.licence.id == {"cc0": "CC0-1.0", "pdm": "CC-PDM-1.0"}.get(
+                raw["license"], f"CC-{raw['license'].upper()}-{raw['license_version']}"
+            )
+            assert found.duration == (raw["duration"] / 1000 if kind == "audio" else None)
+            readable(found)
+    assert seen == 24
+
+
 def test_a_recorded_last_page_is_read(recorded):
     page = recorded("openverse-frontend/images_search_last_page.json")
     with Loopback(lambda ask: reply(page)) as server:
         found = source(server).search(Query(("x",), limit=20))
     assert len(found) == len(page["results"])
-    assert all(c.landing_url and c.media_url and c.licence.url for c in found)
 
 
 def test_a_recorded_image_and_a_recorded_404_are_read(recorded):
