@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
-from core.licence_briefs import BriefSchema, LicencePolicySchema, StrictBoolean
+from core.licences import LicenceClass
 
 MAX_TEXT = 20_000
 MAX_SCRIPT = 200_000
@@ -20,6 +20,7 @@ FPS = (24, 25, 30, 50, 60)
 ASPECTS = {"16:9": (16, 9), "9:16": (9, 16), "1:1": (1, 1), "4:5": (4, 5)}
 CAPTION_STYLES = ("karaoke", "plain", "boxed", "none")
 SCRIPT_FORMATS = ("auto", "plain", "markdown", "fountain")
+LICENCE_CLASSES = tuple(kind.value for kind in LicenceClass)
 GATES = ("script", "takes", "cut")
 FILM_PHASES = ("write", "source", "shoot", "finish", "deliver")
 SHOT_FAILURE = ("card", "halt")
@@ -30,6 +31,20 @@ _SLUG = validate.Regexp(r"^[a-z0-9_]{1,64}$", error="Use the slug of a provider 
 _PROVIDER = validate.Regexp(
     r"^[a-z0-9_]{1,64}(:[^\s\x00]{1,100})?$", error="Use a provider's slug, or `<slug>:<model>`."
 )
+
+
+class BriefSchema(Schema):
+    class Meta:
+        unknown = RAISE
+
+
+class StrictBoolean(fields.Boolean):
+    """`true` or `false`; a "yes" or a 1 is a mistake somewhere."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> bool:  # noqa: ARG002
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
 
 
 def _text(limit: int, **more: Any) -> fields.String:
@@ -65,6 +80,20 @@ class MusicSchema(BriefSchema):
     def check(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("source") != "none" and not data.get("id"):
             raise ValidationError("Say which piece: `id` is needed unless `from` is `none`.", "id")
+
+
+class LicencePolicySchema(BriefSchema):
+    allow = fields.List(
+        fields.String(validate=validate.OneOf(LICENCE_CLASSES)),
+        load_default=lambda: ["free", "attribution", "commercial"],
+        validate=validate.Length(min=1),
+    )
+    share_alike = StrictBoolean(
+        load_default=True, metadata={"description": "Take share-alike works (the film inherits the duty)."}
+    )
+    commercial = StrictBoolean(
+        load_default=True, metadata={"description": "The film earns money: non-commercial works are out."}
+    )
 
 
 _LICENCES = LicencePolicySchema()
@@ -135,6 +164,15 @@ class FilmParams(BriefSchema):
         metadata={"description": "Stock sources to search; null = every enabled one, [] = none."},
     )
     licences = fields.Nested(LicencePolicySchema, load_default=lambda: _LICENCES.load({}))
+    fresh_for_films = fields.Integer(
+        strict=True,
+        validate=validate.Range(min=0, max=50),
+        load_default=5,
+        metadata={
+            "description": "Show and play nothing that the last so many films of the project do, "
+            "while there is anything else."
+        },
+    )
     moderation = fields.String(
         validate=_SLUG,
         load_default="none",

@@ -434,29 +434,6 @@ class Origin(Base):
     retrieved_at: Mapped[CreatedAt]
 
 
-class Candidate(Base):
-    """A found stock item not yet kept, with its rank for one shot."""
-
-    __tablename__ = "candidates"
-    __table_args__ = (
-        UniqueConstraint("shot_id", "source", "foreign_id"),
-        Index(None, "shot_id", "score"),
-    )
-
-    id: Mapped[PrimaryKey]
-    workspace_id: Mapped[Workspace]
-    shot_id: Mapped[UUID] = mapped_column(ForeignKey("shots.id", ondelete="CASCADE"))
-    source: Mapped[str] = mapped_column(String(64))
-    foreign_id: Mapped[str] = mapped_column(String(500))
-    kind: Mapped[str] = mapped_column(String(16))
-    score: Mapped[float] = mapped_column(Float)
-    position: Mapped[int | None]
-    """Its place in the shot's ranking; 0 is used first, a retake goes one further. Null: not ranked."""
-    reasons: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    created_at: Mapped[CreatedAt]
-
-
 class AssetRelationship(Base):
     __tablename__ = "asset_relationships"
     __table_args__ = (UniqueConstraint("parent_id", "child_id", "kind"), Index(None, "child_id"))

@@ -238,7 +238,10 @@ def canonical_url(url: str | None) -> str | None:
     """Write a page's address without what differs between links to it: scheme, tracking, last slash."""
     if not url:
         return None
-    parts = urlsplit(url if "//" in url else f"https://{url}")
+    try:
+        parts = urlsplit(url if "//" in url else f"https://{url}")
+    except ValueError:  # `http://[half an address`
+        return None
     host = (parts.hostname or "").removeprefix("www.")
     kept = sorted((k, v) for k, v in parse_qsl(parts.query) if not k.startswith("utm_"))
     query = f"?{urlencode(kept)}" if kept else ""

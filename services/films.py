@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.briefs import frame_size
 from core.errors import NotFound
 from core.ids import new_id
 from core.scripts import Script as ScriptText
-from db.assets import AssetStatus, Candidate, Film, Project, Script, ScriptVersion, Shot, Take, TakeOrigin
+from db.assets import AssetStatus, Film, Project, Script, ScriptVersion, Shot, Take, TakeOrigin
 from db.prepared import Call, Prepared
 
-BORROWED = "borrowed_from"
-"""The reason of a candidate that was found for another shot."""
 _NAME_ROOM = 290
 """Of a film's name in its script's: both have 300 characters at most."""
 
@@ -179,45 +176,6 @@ def write_shots(
         surplus.deleted_at = func.now()
     session.flush()
     return shots[: len(plans)]
-
-
-def found_candidates(session: Session, shots: Sequence[Shot]) -> dict[UUID, list[Candidate]]:
-    """What was found for each shot, best first; what it borrowed from another is not in it."""
-    found: dict[UUID, list[Candidate]] = {shot.id: [] for shot in shots}
-    for row in session.scalars(
-        select(Candidate)
-        .where(Candidate.shot_id.in_(found), ~Candidate.reasons.has_key(BORROWED))
-        .order_by(Candidate.score.desc(), Candidate.source, Candidate.foreign_id)
-    ):
-        found[row.shot_id].append(row)
-    return found
-
-
-def forget_borrowed(session: Session, shots: Sequence[Shot]) -> None:
-    """Delete what shots borrowed from one another, before they are ranked again."""
-    session.execute(
-        delete(Candidate).where(
-            Candidate.shot_id.in_([shot.id for shot in shots]), Candidate.reasons.has_key(BORROWED)
-        )
-    )
-
-
-def chosen_picture(session: Session, shot: Shot, retake: int) -> str | None:
-    """What a shot will show, as `<source>:<item>`: what its script pins, else the ranked candidate."""
-    if pinned := shot.image or shot.clip:
-        return pinned
-    candidate = ranked_candidate(session, shot, retake)
-    return f"{candidate.source}:{candidate.foreign_id}" if candidate is not None else None
-
-
-def ranked_candidate(session: Session, shot: Shot, retake: int) -> Candidate | None:
-    """The best candidate; for each retake the next one, round and round."""
-    rows = session.scalars(
-        select(Candidate)
-        .where(Candidate.shot_id == shot.id, Candidate.position.is_not(None))
-        .order_by(Candidate.position)
-    ).all()
-    return rows[retake % len(rows)] if rows else None
 
 
 def kept_asset(result: dict[str, Any], part: str | None = None) -> UUID | None:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from math import ceil
 from typing import Any
 
-from db.assets import Candidate, Film, Shot, Take, TakeOrigin
+from core.wording import speaking_seconds
+from db.assets import Film, Shot, Take, TakeOrigin
+from services.candidates import Row
 from services.manifest import credits_text
 from services.timeline import LEAD_IN, Placed, film_words
 
@@ -45,25 +49,27 @@ def for_length(film: Film, shot: Shot) -> Inputs:
 
 
 def for_search(film: Film, shot: Shot, params: dict[str, Any]) -> Inputs:
+    """`at_least` are the seconds that a clip should last, so rough that few edits search again."""
     pinned = bool(shot.image or shot.clip)
     return {
         "search_words": [] if pinned else list(shot.search_words),
+        "at_least": 5 * ceil((shot.asked_duration or speaking_seconds(shot.narration)) / 5),
         "size": [film.width, film.height],
         "licences": params["licences"],
     }
 
 
-def for_ranking(shots: Sequence[Shot], found: dict[Any, list[Candidate]]) -> Inputs:
-    """`found` has each shot's own candidates, best first; what was borrowed is no input."""
+def for_ranking(shots: Sequence[Shot], found: Mapping[Any, Sequence[Row]], params: dict[str, Any]) -> Inputs:
+    """`found` has each shot's own candidates, best first; what was borrowed is no input.
+
+    Of the project's earlier films only what they show of these candidates is one.
+    """
     return {
         "candidates": [
-            [
-                shot.position,
-                may_borrow(shot),
-                [[row.source, row.foreign_id, row.score] for row in found[shot.id]],
-            ]
+            [shot.position, may_borrow(shot), [list(astuple(row.item)) for row in found[shot.id]]]
             for shot in shots
-        ]
+        ],
+        "seed": params["seed"],
     }
 
 

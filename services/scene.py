@@ -19,7 +19,6 @@ from core.hashing import fingerprints
 from core.scripts import Dialect, parse_script
 from db.assets import (
     AssetStatus,
-    Candidate,
     Film,
     MediaAsset,
     Origin,
@@ -31,9 +30,11 @@ from db.assets import (
     Take,
     Validation,
 )
+from db.candidates import Candidate, CandidateState
 from db.work import Job, JobKind, Step, StepState
 from services import inputs
-from services.films import film_shots, found_candidates, kept_asset, plan_shots
+from services.candidates import found_candidates
+from services.films import film_shots, kept_asset, plan_shots
 from services.manifest import list_credits
 from services.steps import StepPlan
 from services.timeline import Placed
@@ -106,7 +107,7 @@ class FilmScene(Scene):
         owners = [film.id, *self._here, *(take.id for take in takes), *outside]
         self._files = _files(session, cast(list[UUID], owners))
         self._entries = _credits(session, film, outside)
-        self._found = found_candidates(session, kept)
+        self._found = found_candidates(session, film, kept, job.params.get("fresh_for_films", 0))
         self._ranked = _ranked(session, kept)
         master = session.get(Rendition, film.master_rendition_id) if film.master_rendition_id else None
         self._master = master.blob_sha256 if master is not None else None
@@ -141,7 +142,7 @@ class FilmScene(Scene):
             version = self._version
             return inputs.for_shots(version.text, version.format, self._film) if version is not None else {}
         if plan.kind == "rank":
-            return inputs.for_ranking(self._shots, self._found)
+            return inputs.for_ranking(self._shots, self._found, self._params)
         if plan.kind == "credits_card":
             return inputs.for_credits(self._film, self._entries, self._params)
         if plan.kind == "close":
@@ -284,11 +285,15 @@ def _ranked(session: Session, shots: Sequence[Shot]) -> dict[UUID, list[str]]:
     ranked: dict[UUID, list[str]] = {}
     rows = session.execute(
         select(Candidate.shot_id, Candidate.source, Candidate.foreign_id)
-        .where(Candidate.shot_id.in_([shot.id for shot in shots]), Candidate.position.is_not(None))
+        .where(
+            Candidate.shot_id.in_([shot.id for shot in shots]),
+            Candidate.position.is_not(None),
+            Candidate.state != CandidateState.FAILED,
+        )
         .order_by(Candidate.shot_id, Candidate.position)
     )
     for shot_id, source, item in rows:
-        ranked.setdefault(shot_id, []).append(f"{source}:{item}")
+        ranked.setdefault(cast(UUID, shot_id), []).append(f"{source}:{item}")
     return ranked
 
 

@@ -13,7 +13,7 @@ from core.licences import Licence
 from db.assets import Asset, AssetKind, Film, Origin, Shot
 from scrapers.base import Candidate as Found
 from services import inputs
-from services.films import chosen_picture, ranked_candidate
+from services.candidates import chosen_picture, ranked_candidates
 from tasks.asked import asking
 from tasks.library import Inspected, find_asset, inspect, is_picture, keep_found, known_asset
 from tasks.source import MAX_DOWNLOAD, licence_policy, pinned
@@ -66,8 +66,8 @@ def _choose(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
     """What the script pins, an asset of ours or an item of a source; else the ranked candidate."""
     if reference := shot.image or shot.clip:
         return _named(session, run, reference)
-    candidate = ranked_candidate(session, shot, retake_of(run))
-    return _unless_known(session, run, Found.from_json(candidate.facts)) if candidate is not None else None
+    rows = ranked_candidates(session, shot, retake_of(run))
+    return _unless_known(session, run, Found.from_json(rows[0].facts)) if rows else None
 
 
 def _begin(session: Session, run: Run, shot: Shot) -> Found | UUID | None:

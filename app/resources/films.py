@@ -11,10 +11,12 @@ from app.api import Blueprint
 from app.auth import identity
 from app.paging import page_reply, window_of
 from app.reply import IF_MATCH_PARAMETER, expected_revision, reply
+from app.schemas.candidates import CandidateArgs, CandidateOut, CandidatePage, show_candidate
 from app.schemas.studio import ByProjectArgs, CreditsOut, FilmOut, FilmPage, FilmPatchIn
 from db.assets import Film
 from db.session import reading, transaction
 from services import projects
+from services.candidates import list_candidates
 from services.library import find_asset
 from services.manifest import list_credits
 
@@ -73,3 +75,14 @@ def show_credits(film_id: UUID) -> Response:
     with reading() as session:
         find_asset(session, identity().workspace_id, Film, film_id)
         return reply(CreditsOut, {"items": list_credits(session, film_id)})
+
+
+@blp.get("/films/<uuid:film_id>/candidates")
+@blp.arguments(CandidateArgs, location="query")
+@blp.response(200, CandidatePage)
+def show_music_candidates(args: dict[str, Any], film_id: UUID) -> Response:
+    """List what was found for a film's music, best first; a shot has its own list."""
+    window, _ = window_of(args)
+    with reading() as session:
+        page = list_candidates(session, identity().workspace_id, window, film_id=film_id)
+        return page_reply(CandidateOut, page, args, [show_candidate(row) for row in page.items])

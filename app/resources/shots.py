@@ -11,6 +11,7 @@ from app.api import Blueprint
 from app.auth import identity
 from app.paging import PageArgs, page_reply, window_of
 from app.reply import IF_MATCH_PARAMETER, IF_MATCH_REQUIRED, expected_revision, reply
+from app.schemas.candidates import CandidateArgs, CandidateOut, CandidatePage, show_candidate
 from app.schemas.studio import (
     ReorderIn,
     SelectTakeIn,
@@ -26,6 +27,7 @@ from app.schemas.studio import (
 from db.assets import Shot
 from db.session import reading, transaction
 from services import shots
+from services.candidates import list_candidates
 from services.library import find_asset
 
 blp = Blueprint("shots", __name__, url_prefix="/api/v1", description="Planned pieces of a film.")
@@ -132,3 +134,14 @@ def bring_take(data: dict[str, Any], shot_id: UUID) -> Response:
     with transaction() as session:
         row = shots.bring_take(session, caller.workspace_id, caller.user_id, shot_id, data["asset_id"])
         return reply(TakeOut, row, 201, revision=row.revision, location=f"/api/v1/takes/{row.id}")
+
+
+@blp.get("/shots/<uuid:shot_id>/candidates")
+@blp.arguments(CandidateArgs, location="query")
+@blp.response(200, CandidatePage)
+def show_candidates(args: dict[str, Any], shot_id: UUID) -> Response:
+    """List what was found for a shot, best first, each with its score and why it is shown or not."""
+    window, _ = window_of(args)
+    with reading() as session:
+        page = list_candidates(session, identity().workspace_id, window, shot_id=shot_id)
+        return page_reply(CandidateOut, page, args, [show_candidate(row) for row in page.items])

@@ -1123,15 +1123,53 @@ def upgrade() -> None:
         "candidates",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("workspace_id", sa.UUID(), nullable=False),
-        sa.Column("shot_id", sa.UUID(), nullable=False),
+        sa.Column("film_id", sa.UUID(), nullable=False),
+        sa.Column("shot_id", sa.UUID(), nullable=True),
+        sa.Column("lender_id", sa.UUID(), nullable=True),
         sa.Column("source", sa.String(length=64), nullable=False),
         sa.Column("foreign_id", sa.String(length=500), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "found",
+                "chosen",
+                "ranked",
+                "recently_used",
+                "used_elsewhere",
+                "near_duplicate",
+                "too_small",
+                "shown_before",
+                "failed",
+                "refused",
+                name="state",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            server_default="found",
+            nullable=False,
+        ),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("position", sa.Integer(), nullable=True),
-        sa.Column("reasons", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column("score_version", sa.SmallInteger(), nullable=False),
+        sa.Column("parts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("same_as", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
+        sa.Column("perceptual_hash", sa.String(length=16), nullable=True),
+        sa.Column("small", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("asset_id", sa.UUID(), nullable=True),
         sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["asset_id"], ["assets.id"], name=op.f("fk_candidates_asset_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["film_id"], ["films.id"], name=op.f("fk_candidates_film_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["lender_id"], ["shots.id"], name=op.f("fk_candidates_lender_id"), ondelete="CASCADE"
+        ),
         sa.ForeignKeyConstraint(
             ["shot_id"], ["shots.id"], name=op.f("fk_candidates_shot_id"), ondelete="CASCADE"
         ),
@@ -1140,10 +1178,19 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_candidates")),
         sa.UniqueConstraint(
-            "shot_id", "source", "foreign_id", name=op.f("uq_candidates_shot_id_source_foreign_id")
+            "film_id",
+            "shot_id",
+            "source",
+            "foreign_id",
+            name="uq_candidates_item",
+            postgresql_nulls_not_distinct=True,
         ),
     )
-    op.create_index(op.f("ix_candidates_shot_id_score"), "candidates", ["shot_id", "score"], unique=False)
+    op.create_index(op.f("ix_candidates_asset_id"), "candidates", ["asset_id"], unique=False)
+    op.create_index(op.f("ix_candidates_lender_id"), "candidates", ["lender_id"], unique=False)
+    op.create_index(
+        op.f("ix_candidates_shot_id_position"), "candidates", ["shot_id", "position"], unique=False
+    )
     op.create_table(
         "events",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -1827,7 +1874,9 @@ def downgrade() -> None:
     op.drop_table("source_errors")
     op.drop_index("ix_events_workspace", table_name="events")
     op.drop_table("events")
-    op.drop_index(op.f("ix_candidates_shot_id_score"), table_name="candidates")
+    op.drop_index(op.f("ix_candidates_shot_id_position"), table_name="candidates")
+    op.drop_index(op.f("ix_candidates_lender_id"), table_name="candidates")
+    op.drop_index(op.f("ix_candidates_asset_id"), table_name="candidates")
     op.drop_table("candidates")
     op.drop_index(
         "uq_approvals_pending_gate",
