@@ -37,6 +37,12 @@ def file_sha256(path: Path) -> str:
     return h.hexdigest()
 
 
+def file_sha1(path: Path) -> str:
+    """What some sources tell of a file; for finding it, never for trusting it."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}

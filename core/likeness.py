@@ -22,7 +22,7 @@ FARTHEST = 11
 FRAME_NEAR = 8
 FRAME_SHARE = 0.8
 LEAST_FRAMES = 3
-"""Frames a clip must have before a share of them says anything."""
+"""Frames a clip must have before it is called an excerpt of a longer one."""
 MAX_SHIFT = 120
 """Items (about 15 seconds) by which two recordings may be shifted."""
 BIT_ERROR = 0.15
@@ -84,9 +84,9 @@ def probes(value: str, distance: int) -> list[list[int]]:
 
 
 def frame_share(one: Sequence[str], other: Sequence[str]) -> float:
-    """The share of the shorter clip's frames that the other one has too; 0 where there are too few."""
+    """The share of the shorter clip's frames that the other one has too."""
     short, long = sorted((one, other), key=len)
-    if len(short) < LEAST_FRAMES:
+    if not short:
         return 0.0
     there = [int(frame, 16) for frame in long]
     found = sum(min((int(frame, 16) ^ x).bit_count() for x in there) <= FRAME_NEAR for frame in short)

@@ -16,6 +16,8 @@ from media.ffmpeg import replacing
 Pixels = NDArray[np.uint8]
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+JUDGED_SIDE = 1024
+"""The variance of the Laplacian depends on size: sharpness is always judged at this one."""
 _DARK = (16, 18, 24)
 _HASH_SIDE = 512
 _EDGES = (0.0, 0.025, 0.05)  # what a crop may have cut off
@@ -58,11 +60,6 @@ def open_image(path: Path) -> Pixels:
             ) from e
 
 
-def save_thumbnail(path: Path, out: Path, *, side: int = 480, quality: int = 85) -> None:
-    """Write a JPEG of the picture, at most `side` pixels on its long side."""
-    save_jpeg(shrink(open_image(path), side), out, quality=quality)
-
-
 def save_jpeg(pixels: Pixels, out: Path, *, quality: int = 88) -> None:
     with replacing(out) as scratch:
         Image.fromarray(pixels).save(scratch, "JPEG", quality=quality, optimize=True, progressive=True)
@@ -78,6 +75,19 @@ def shrink(pixels: Pixels, side: int) -> Pixels:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def sharpness(pixels: Pixels) -> float:
+    """Measure the variance of the Laplacian, grey, at 1024 pixels on the long side."""
+    import cv2
+
+    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    scale = JUDGED_SIDE / max(grey.shape)
+    if scale != 1:
+        size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
+    return float(deviation[0, 0] ** 2)
 
 
 def perceptual_hash(pixels: Pixels) -> str:

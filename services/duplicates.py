@@ -202,7 +202,7 @@ def _recordings(session: Session, asset: MediaAsset, music: Fingerprint) -> Iter
 def _clips(
     session: Session, asset: MediaAsset, prints: dict[HashAlgo, Fingerprint], distance: int
 ) -> Iterator[Likeness]:
-    """Candidates by the sprite and by single frames; frames decide where both clips have enough."""
+    """Candidates by the sprite and by single frames; the frames decide."""
     sprite, frames = prints.get(HashAlgo.SPRITE), prints.get(HashAlgo.FRAME)
     workspace, own = asset.workspace_id, frames.hashes if frames else ()
     near = near_hashes(session, workspace, sprite.algo, sprite.hashes, distance=distance) if sprite else {}
@@ -216,15 +216,12 @@ def _clips(
         theirs = next((one.hashes for one in others[asset_id] if one.algo is HashAlgo.FRAME), ())
         as_long = _as_long(asset.duration, lengths.get(asset_id))
         share = frame_share(own, theirs)
-        if min(len(own), len(theirs)) < LEAST_FRAMES:
-            if asset_id in near and as_long:
-                yield _near(asset_id, HashAlgo.SPRITE, near[asset_id])
-        elif share >= FRAME_SHARE and as_long:
+        if share >= FRAME_SHARE and as_long:
             told = f"{share:.0%} of the frames are the same"
             bits = near.get(asset_id)
             algo = HashAlgo.FRAME if bits is None else HashAlgo.SPRITE
             yield Likeness(asset_id, LikenessKind.NEAR_DUPLICATE, bits, algo, told)
-        elif share >= FRAME_SHARE:
+        elif share >= FRAME_SHARE and min(len(own), len(theirs)) >= LEAST_FRAMES:
             told = f"{share:.0%} of the shorter one's frames are in the longer one"
             yield Likeness(asset_id, LikenessKind.EXCERPT, None, HashAlgo.FRAME, told)
 

@@ -1,11 +1,8 @@
-"""Files that come in from outside become assets here: probed, scored, hashed, licensed."""
+"""Files that came in from outside become assets here: licensed, once, beside what they are like."""
 
 from __future__ import annotations
 
-import mimetypes
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -15,7 +12,6 @@ from sqlalchemy.orm import Session
 from core.errors import NotFound, Permanent
 from core.guard import is_public
 from core.licences import Licence, credit_line
-from core.likeness import Fingerprint, HashAlgo
 from db.assets import (
     Asset,
     AssetKind,
@@ -27,93 +23,15 @@ from db.assets import (
     Rendition,
     RenditionRole,
 )
-from media.images import open_image, perceptual_hashes, save_thumbnail
-from media.probe import Probe, probe
-from media.quality import score_clip, score_image
 from scrapers.base import Candidate
 from services.duplicates import link_duplicates
 from services.fingerprints import add_hashes
-from services.renditions import StoredFile, add_rendition, latest_rendition
-from tasks.step import put_file, storage
+from services.renditions import add_rendition, latest_rendition
+from tasks.inspection import Inspected
+from tasks.step import storage
 
 _PROVENANCE = ("title", "landing_url", "media_url", "creator", "creator_url", "attribution")
 _ROWS: dict[str, type[MediaAsset]] = {"image": Image, "clip": Clip, "audio": Audio}
-
-
-@dataclass(frozen=True)
-class Inspected:
-    """What a file proved to be, with its bytes in the store."""
-
-    kind: str
-    stored: StoredFile
-    thumbnail: StoredFile | None
-    facts: dict[str, Any]
-    prints: tuple[Fingerprint, ...] = ()
-
-
-class Bench(Protocol):
-    """Where files are inspected: a folder to work in and a way to store; a step's `Run` is one."""
-
-    @property
-    def scratch(self) -> Path: ...
-
-    def store(self, path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile: ...
-
-
-@dataclass(frozen=True)
-class Desk:
-    """A bench for work that is no step."""
-
-    scratch: Path
-
-    def store(self, path: Path, *, mime: str, filename: str, **facts: Any) -> StoredFile:
-        return put_file(path, mime=mime, filename=filename, **facts)
-
-
-def inspect(run: Bench, path: Path, *, filename: str, width: int, height: int) -> Inspected:
-    """Probe, score and store a file; raises Permanent when it is not what a film can use.
-
-    `width` and `height` are the frame that its quality is judged for.
-    """
-    seen = probe(path)
-    facts: dict[str, Any] = {
-        "width": seen.width or None,
-        "height": seen.height or None,
-        "duration": seen.duration or None,
-        "fps": seen.fps or None,
-        "codec": seen.video_codec or seen.audio_codec,
-        "channels": seen.channels or None,
-        "sample_rate": seen.sample_rate or None,
-    }
-    thumbnail = None
-    prints: tuple[Fingerprint, ...] = ()
-    if seen.kind == "image":
-        score = score_image(path, width=width, height=height)
-        hashes = perceptual_hashes(open_image(path))
-        prints = (Fingerprint(HashAlgo.PICTURE, hashes),) if hashes else ()
-        small = run.scratch / "thumbnail.jpg"
-        save_thumbnail(path, small)
-        thumbnail = run.store(small, mime="image/jpeg", filename="thumbnail.jpg")
-    elif seen.kind == "clip":
-        score = score_clip(seen, width=width, height=height)
-    else:
-        score = None
-    if score is not None:
-        facts |= {
-            "quality_score": float(score.total),
-            "quality_parts": score.to_json()["parts"],
-        }
-    stored = run.store(
-        path,
-        mime=_mime(seen, filename),
-        filename=filename,
-        width=facts["width"],
-        height=facts["height"],
-        duration=facts["duration"],
-        codec=facts["codec"],
-        bitrate=seen.bitrate or None,
-    )
-    return Inspected(seen.kind, stored, thumbnail, facts, prints)
 
 
 def keep_asset(
@@ -263,11 +181,3 @@ def public_link(key: str, *, filename: str, mime: str, hours: float) -> str:
     host = urlsplit(link).hostname or ""
     literal = ":" in host or host.replace(".", "").isdigit()
     return link if (is_public(host) if literal else "." in host) else ""
-
-
-def _mime(seen: Probe, filename: str) -> str:
-    guessed = mimetypes.guess_type(filename)[0]
-    family = {"image": "image", "clip": "video", "audio": "audio"}[seen.kind]
-    if guessed and guessed.startswith(family):
-        return guessed
-    return {"image": "image/jpeg", "clip": "video/mp4", "audio": "audio/wav"}[seen.kind]

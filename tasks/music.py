@@ -10,7 +10,8 @@ from core.errors import Invalid
 from db.assets import Film
 from media.ambient import render_ambient
 from tasks.asked import asking
-from tasks.library import find_asset, inspect, keep_found, known_asset, original_of
+from tasks.inspection import inspect
+from tasks.library import find_asset, keep_found, known_asset, original_of
 from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
 from tasks.wiring import open_source
@@ -53,7 +54,7 @@ def find_music(run: Run) -> None:
             render_ambient(out, duration=MUSIC_SECONDS, seed=seed, mood=candidate.generated)  # type: ignore[arg-type]
         else:
             open_source(music["from"]).fetch(candidate, out, MAX_DOWNLOAD)
-    inspected = inspect(run, out, filename=f"{candidate.foreign_id}.wav", width=2, height=2)
+    inspected = inspect(run, out, filename=f"{candidate.foreign_id}.wav", width=2, height=2, found=candidate)
     if inspected.kind != "audio":
         raise Invalid(f"{music['from']}:{music['id']} is not sound.", field="params.music.id")
     with run.saving() as session:

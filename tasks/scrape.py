@@ -11,7 +11,8 @@ from core.errors import Permanent, PipelineError
 from db.work import Step, StepState
 from scrapers.base import Candidate, Query
 from tasks.asked import asking
-from tasks.library import inspect, keep_found
+from tasks.inspection import inspect
+from tasks.library import keep_found
 from tasks.search import search
 from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
@@ -87,7 +88,12 @@ def keep_candidates(run: Run) -> None:
                 with run.timing("fetch_seconds"):
                     open_source(candidate.source).fetch(candidate, path, MAX_DOWNLOAD)
                 inspected = inspect(
-                    run, path, filename=candidate.foreign_id[-120:], width=FRAME[0], height=FRAME[1]
+                    run,
+                    path,
+                    filename=candidate.foreign_id[-120:],
+                    width=FRAME[0],
+                    height=FRAME[1],
+                    found=candidate,
                 )
         except PipelineError as error:
             refused.append({"foreign_id": candidate.foreign_id, "why": error.message})

@@ -15,7 +15,8 @@ from scrapers.base import Candidate as Found
 from services import inputs
 from services.candidates import chosen_picture, ranked_candidates
 from tasks.asked import asking
-from tasks.library import Inspected, find_asset, inspect, is_picture, keep_found, known_asset
+from tasks.inspection import Inspected, inspect
+from tasks.library import find_asset, is_picture, keep_found, known_asset
 from tasks.source import MAX_DOWNLOAD, licence_policy, pinned
 from tasks.step import Run, step
 from tasks.wiring import open_source
@@ -110,7 +111,7 @@ def _fetch(run: Run, film: Film, found: Found | UUID | None, kinds: tuple[str, .
     with asking(run, found.source):
         with run.timing("fetch_seconds"):
             open_source(found.source).fetch(found, path, MAX_DOWNLOAD)
-        inspected = inspect(run, path, filename=name, width=film.width, height=film.height)
+        inspected = inspect(run, path, filename=name, width=film.width, height=film.height, found=found)
         if inspected.kind not in kinds:
             wanted = "a still" if kinds == STILLS else "a picture"
             what = "sound" if inspected.kind == "audio" else f"a {inspected.kind}"

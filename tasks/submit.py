@@ -32,7 +32,7 @@ from services.submissions import Outgoing
 from tasks import pipeline
 from tasks.app import app
 from tasks.errands import ERRANDS
-from tasks.library import Bench, Desk, inspect
+from tasks.inspection import Bench, Desk, inspect
 from tasks.limits import WHY
 from tasks.routing import Route
 from tasks.step import Run, step
@@ -276,7 +276,7 @@ def _copy(row: Submission, bench: Bench, frame: tuple[int, int], *, again: bool)
     out = bench.scratch / "take.mp4"
     provider.fetch(answer, out)
     try:
-        seen = inspect(bench, out, filename="take.mp4", width=frame[0], height=frame[1])
+        seen = inspect(bench, out, filename="take.mp4", width=frame[0], height=frame[1], closely=False)
         if seen.kind != "clip":
             raise Permanent(f"The vendor's file is a {seen.kind}, not a film.", code="wrong_kind")
     except Permanent as error:

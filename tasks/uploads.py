@@ -13,7 +13,8 @@ from db.assets import Blob, MediaAsset, Upload
 from db.session import reading, transaction
 from services.uploads import own_or_licensed
 from tasks.app import app
-from tasks.library import Desk, Inspected, inspect, keep_asset
+from tasks.inspection import Desk, Inspected, inspect
+from tasks.library import keep_asset
 from tasks.step import storage
 
 log = structlog.get_logger()

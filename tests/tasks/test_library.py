@@ -9,7 +9,8 @@ from core.licences import parse_licence
 from db.assets import Asset, AssetKind, Image, Origin
 from db.session import reading, transaction
 from services.renditions import StoredFile
-from tasks.library import Inspected, keep_asset, known_asset
+from tasks.inspection import Inspected
+from tasks.library import keep_asset, known_asset
 from tests.services.makers import at_once, make_house
 
 SEEN = Inspected(
