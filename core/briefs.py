@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
-from core.licences import LicenceClass
+from core.licence_briefs import BriefSchema, LicencePolicySchema, StrictBoolean
 
 MAX_TEXT = 20_000
 MAX_SCRIPT = 200_000
@@ -20,7 +20,6 @@ FPS = (24, 25, 30, 50, 60)
 ASPECTS = {"16:9": (16, 9), "9:16": (9, 16), "1:1": (1, 1), "4:5": (4, 5)}
 CAPTION_STYLES = ("karaoke", "plain", "boxed", "none")
 SCRIPT_FORMATS = ("auto", "plain", "markdown", "fountain")
-LICENCE_CLASSES = tuple(kind.value for kind in LicenceClass)
 GATES = ("script", "takes", "cut")
 FILM_PHASES = ("write", "source", "shoot", "finish", "deliver")
 SHOT_FAILURE = ("card", "halt")
@@ -31,20 +30,6 @@ _SLUG = validate.Regexp(r"^[a-z0-9_]{1,64}$", error="Use the slug of a provider 
 _PROVIDER = validate.Regexp(
     r"^[a-z0-9_]{1,64}(:[^\s\x00]{1,100})?$", error="Use a provider's slug, or `<slug>:<model>`."
 )
-
-
-class BriefSchema(Schema):
-    class Meta:
-        unknown = RAISE
-
-
-class StrictBoolean(fields.Boolean):
-    """`true` or `false`; a "yes" or a 1 is a mistake somewhere."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> bool:  # noqa: ARG002
-        if not isinstance(value, bool):
-            raise self.make_error("invalid", input=value)
-        return value
 
 
 def _text(limit: int, **more: Any) -> fields.String:
@@ -80,20 +65,6 @@ class MusicSchema(BriefSchema):
     def check(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("source") != "none" and not data.get("id"):
             raise ValidationError("Say which piece: `id` is needed unless `from` is `none`.", "id")
-
-
-class LicencePolicySchema(BriefSchema):
-    allow = fields.List(
-        fields.String(validate=validate.OneOf(LICENCE_CLASSES)),
-        load_default=lambda: ["free", "attribution", "commercial"],
-        validate=validate.Length(min=1),
-    )
-    share_alike = StrictBoolean(
-        load_default=True, metadata={"description": "Take share-alike works (the film inherits the duty)."}
-    )
-    commercial = StrictBoolean(
-        load_default=True, metadata={"description": "The film earns money: non-commercial works are out."}
-    )
 
 
 _LICENCES = LicencePolicySchema()

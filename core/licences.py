@@ -299,6 +299,16 @@ class LicencePolicy:
         )
 
 
+POLICIES: dict[str, LicencePolicy] = {
+    "commercial": LicencePolicy(),
+    "non-commercial": LicencePolicy(
+        frozenset(LicenceClass) - {LicenceClass.CUSTOM}, allow_share_alike=True, commercial=False
+    ),
+    "public-domain-only": LicencePolicy(frozenset({LicenceClass.FREE}), allow_share_alike=False),
+}
+"""What briefs call a policy by."""
+
+
 def credit_line(
     *,
     title: str | None,

@@ -6,8 +6,8 @@ from marshmallow import fields, validate
 
 from app.schemas.base import In, Out, page_of, words
 from app.schemas.jobs import JobIn
-from core.briefs import StrictBoolean
 from core.cron import MOST_CHARACTERS
+from core.licence_briefs import StrictBoolean
 from db.schedules import CatchUp, RunOutcome
 
 _CRON = {"description": "Minute, hour, day of the month, month, day of the week.", "example": "30 6 * * 1-5"}

@@ -6,7 +6,8 @@ from marshmallow import fields, validate
 
 from app.paging import PageArgs
 from app.schemas.base import AssetOut, In, Out, currency, micros, page_of, words
-from core.briefs import ASPECTS, CAPTION_STYLES, MAX_SCRIPT, SCRIPT_FORMATS, StrictBoolean
+from core.briefs import ASPECTS, CAPTION_STYLES, MAX_SCRIPT, SCRIPT_FORMATS
+from core.licence_briefs import StrictBoolean
 from db.assets import ProjectStage, Validation
 
 STAGES = [stage.value for stage in ProjectStage]

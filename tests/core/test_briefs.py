@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from core.briefs import ASPECTS, FILM_PHASES, PARAMS, SIZES, frame_size, load_params
-from core.licences import LicenceClass
+from core.licences import POLICIES, LicenceClass
 
 
 def refusals(kind: str, data: dict[str, object]) -> dict[str, object]:
@@ -95,3 +95,66 @@ def test_allowed_licence_classes_are_the_licences_own() -> None:
     for kind in LicenceClass:
         assert load_params("film", {"text": "a", "licences": {"allow": [kind.value]}})
     assert len(FILM_PHASES) == len(set(FILM_PHASES))
+
+
+ALLOWED = {
+    "commercial": ["free", "attribution", "commercial"],
+    "non-commercial": ["free", "attribution", "commercial", "noncommercial"],
+    "public-domain-only": ["free"],
+}
+
+
+def licences(kind="film", **asked):
+    brief = {"text": "a"} if kind == "film" else {"words": ["a"]}
+    return load_params(kind, {**brief, "licences": asked})["licences"]
+
+
+@pytest.mark.parametrize("kind", ["film", "scrape"])
+def test_a_licence_policy_is_named_and_written_out(kind) -> None:
+    for name, allow in ALLOWED.items():
+        assert licences(kind, policy=name) == {
+            "policy": name,
+            "allow": allow,
+            "share_alike": name != "public-domain-only",
+            "commercial": name != "non-commercial",
+        }
+    assert licences(kind) == licences(kind, policy="commercial") == licences(kind, policy=None)
+
+
+def test_the_fields_of_a_policy_may_be_narrowed() -> None:
+    assert licences(policy="non-commercial", share_alike=False)["share_alike"] is False
+    assert licences(policy="commercial", allow=["free"])["allow"] == ["free"]
+    assert licences(share_alike=False) == {**licences(), "share_alike": False}
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"policy": "commercial", "commercial": False}, "commercial"),
+        ({"policy": "non-commercial", "commercial": True}, "commercial"),
+        ({"policy": "commercial", "allow": ["free", "noncommercial"]}, "allow"),
+        ({"policy": "public-domain-only", "allow": ["free", "attribution"]}, "allow"),
+        ({"policy": "public-domain-only", "share_alike": True}, "share_alike"),
+        ({"policy": "non-commercial", "allow": ["custom"]}, "allow"),
+        ({"policy": "educational"}, "policy"),
+    ],
+)
+def test_a_policy_and_a_field_that_contradict_it_are_refused_by_the_fields_name(asked, field) -> None:
+    with pytest.raises(ValidationError) as caught:
+        licences(**asked)
+    assert list(caught.value.messages["licences"]) == [field]
+
+
+def test_without_a_policy_the_fields_say_it_all() -> None:
+    asked = {"allow": ["free", "custom"], "commercial": False}
+    assert licences(**asked) == {**asked, "policy": None, "share_alike": True}
+    # what is stored loads again, to the same
+    for one in (asked, {}, {"policy": "non-commercial"}, {"allow": ["noncommercial"]}):
+        assert licences(**licences(**one)) == licences(**one)
+
+
+def test_what_a_brief_allows_is_what_the_policy_takes() -> None:
+    for name, policy in POLICIES.items():
+        stored = licences(policy=name)
+        assert {LicenceClass(one) for one in stored["allow"]} == policy.allow
+        assert (stored["share_alike"], stored["commercial"]) == (policy.allow_share_alike, policy.commercial)
