@@ -41,7 +41,6 @@ FEEDS: dict[str, tuple[str, ...]] = {
     "close": ("compose",),
     "moderate": ("compose",),
     "export poster": ("compose",),
-    "export proxy": ("compose",),
     "export manifest": ("compose",),
     "export srt": ("narrate",),
     "export vtt": ("narrate",),

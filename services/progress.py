@@ -34,7 +34,7 @@ CREDITS_SECONDS = 9.0
 
 # kind, or kind and variant: seconds on two cores for one unit, and the unit:
 # "step"; "frame", a megapixel of the picture's size; "shot", a second of it in megapixels;
-# "film", a second of the film; "picture", a second of the film in megapixels
+# "film", a second of the film
 BUILT_IN: dict[str, tuple[float, str]] = {
     "write_script": (1.0, "step"),
     "break_down": (0.05, "step"),
@@ -52,7 +52,6 @@ BUILT_IN: dict[str, tuple[float, str]] = {
     "compose": (0.04, "film"),
     "moderate": (0.05, "film"),
     "export poster": (0.5, "step"),
-    "export proxy": (0.13, "picture"),
     "export": (0.05, "step"),
     "close": (0.05, "step"),
     "clean_clip": (10.0, "step"),
@@ -61,7 +60,7 @@ BUILT_IN: dict[str, tuple[float, str]] = {
     "search_source": (1.0, "step"),
     "keep_candidates": (5.0, "step"),
 }
-EXPORTS = ("poster", "proxy", "srt", "vtt", "credits_txt", "credits_csv", "credits_json", "manifest")
+EXPORTS = ("poster", "srt", "vtt", "credits_txt", "credits_csv", "credits_json", "manifest")
 EXPECTED: dict[JobKind, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     JobKind.FILM: {
         "write": ((), ("write_script", "break_down")),
@@ -90,7 +89,7 @@ class Size:
     def units(self, unit: str, shot: float) -> float:
         """Units of one step; `shot` is the length of its shot in seconds."""
         sizes = {"frame": self.megapixels, "shot": shot * self.megapixels, "film": self.film}
-        return {**sizes, "picture": self.film * self.megapixels, "step": 1.0}[unit]
+        return {**sizes, "step": 1.0}[unit]
 
 
 def weigh(session: Session, job: Job, plans: Sequence[StepPlan]) -> list[StepPlan]:

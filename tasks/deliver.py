@@ -5,35 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from core.errors import Invalid
 from db.assets import Film, Rendition, RenditionRole
 from db.work import Job, JobKind
 from media.captions import make_cues, to_srt, to_vtt
-from media.compose import compose as join
 from media.export import poster
 from services import inputs
 from services.manifest import list_credits, portable, render_manifest
-from services.renditions import latest_rendition
-from services.timeline import Placed, film_words, place_shots
-from tasks.finish import needed
+from services.timeline import film_words, place_shots
 from tasks.library import blob_path
 from tasks.step import Run, step
 from tasks.tools import tool_versions
 
 _ROLES = {
     "poster": RenditionRole.POSTER,
-    "proxy": RenditionRole.PROXY,
     "srt": RenditionRole.CAPTIONS,
     "vtt": RenditionRole.CAPTIONS,
 }
 _MIMES = {
     "poster": ("poster.jpg", "image/jpeg"),
-    "proxy": ("proxy.mp4", "video/mp4"),
     "srt": ("captions.srt", "application/x-subrip"),
     "vtt": ("captions.vtt", "text/vtt"),
     "credits_txt": ("credits.txt", "text/plain"),
@@ -66,8 +58,8 @@ def export(run: Run) -> None:
         if text is not None:
             out.write_text(text, encoding="utf-8")
         else:
-            with run.timing("encode_seconds"):
-                _encode(run, kind, film, placed, master, out)
+            with run.timing("encode_seconds"), blob_path(master) as whole:
+                poster(whole, out, at=min(2.0, (master.duration or 0.0) / 3))
         made = {"stored": run.store(out, mime=mime, filename=filename).to_json()}
     with run.saving() as session:
         rendition = run.attach(
@@ -79,20 +71,6 @@ def export(run: Run) -> None:
             tool=f"export {kind}",
         )
         run.result = {**made, "rendition_id": str(rendition.id)}
-
-
-def _encode(run: Run, kind: str, film: Film, placed: Sequence[Placed], master: Rendition, out: Path) -> None:
-    with ExitStack() as lent:
-        if kind == "poster":
-            poster(lent.enter_context(blob_path(master)), out, at=min(2.0, (master.duration or 0.0) / 3))
-            return
-        with run.loading() as session:
-            owners = [*(item.shot.id for item in placed), film.id]
-            lights = [latest_rendition(session, owner, RenditionRole.SEGMENT_PROXY) for owner in owners]
-            sound = latest_rendition(session, film.id, RenditionRole.SOUND)
-        parts = [lent.enter_context(blob_path(needed(light, "a light segment"))) for light in lights]
-        voice = lent.enter_context(blob_path(needed(sound, "the sound")))
-        join(parts, voice, out, should_stop=run.stopped)
 
 
 def _text(run: Run, session: Any, kind: str, film: Film, entries: list[dict[str, Any]]) -> str | None:

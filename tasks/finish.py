@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -304,14 +305,17 @@ def _mix(
     return {"stored": stored.to_json(), **({"silent_takes": silent} if silent else {})}
 
 
-@step("compose", soft=1800, hard=1860)
+@step("compose", version=2, soft=1800, hard=1860)
 def compose(run: Run) -> None:
-    """Join segments, sound and captions into the master."""
+    """Join segments, sound and captions into the master, and beside it their proxies into the film's."""
     with run.loading() as session:
         film = session.get_one(Film, run.film_id)
         placed = place_shots(session, film.id)
         segments = [_segment_of(session, item.shot) for item in placed]
         segments.append(needed(latest_rendition(session, film.id, RenditionRole.SEGMENT), "the end card"))
+        owners = [*(item.shot.id for item in placed), film.id]
+        proxies = [latest_rendition(session, owner, RenditionRole.SEGMENT_PROXY) for owner in owners]
+        lights = [needed(proxy, "a segment's proxy") for proxy in proxies]
         sound = needed(latest_rendition(session, film.id, RenditionRole.SOUND), "the sound")
         entries = list_credits(session, film.id)
     words = film_words(placed)
@@ -324,7 +328,8 @@ def compose(run: Run) -> None:
     asked = inputs.for_master(film, placed, entries, [s.blob_sha256 for s in segments], sound.blob_sha256)
     made = run.remember(**asked)
     if made is None:
-        made = _join(run, film, segments, sound, srt, metadata, [Chapter(*c) for c in asked["chapters"]])
+        chapters = [Chapter(*c) for c in asked["chapters"]]
+        made = _join(run, film, segments, lights, sound, srt, metadata, chapters)
     with run.saving() as session:
         film = session.get_one(Film, run.film_id)
         master = run.attach(
@@ -336,6 +341,14 @@ def compose(run: Run) -> None:
             tool="ffmpeg",
         )
         film.master_rendition_id = master.id
+        run.attach(
+            session,
+            film.id,
+            RenditionRole.PROXY,
+            {"stored": made["proxy"]},
+            parents=[*(light.id for light in lights), sound.id],
+            tool="ffmpeg",
+        )
         run.result = {**made, "rendition_id": str(master.id)}
 
 
@@ -343,20 +356,24 @@ def _join(
     run: Run,
     film: Film,
     segments: list[Rendition],
+    lights: list[Rendition],
     sound: Rendition,
     srt: str,
     metadata: dict[str, str],
     chapters: list[Chapter],
 ) -> dict[str, Any]:
-    out = run.scratch / "master.mp4"
+    out, proxy = run.scratch / "master.mp4", run.scratch / "proxy.mp4"
     captions = None
     if srt:
         captions = run.scratch / "captions.srt"
         captions.write_text(srt, encoding="utf-8")
-    with run.timing("join_seconds"), ExitStack() as lent:
+    with run.timing("join_seconds"), ExitStack() as lent, ThreadPoolExecutor(1) as beside:
+        voice = lent.enter_context(blob_path(sound))
+        parts = [lent.enter_context(blob_path(light)) for light in lights]
+        joined = beside.submit(join, parts, voice, proxy, should_stop=run.stopped)
         seen = join(
             [lent.enter_context(blob_path(segment)) for segment in segments],
-            lent.enter_context(blob_path(sound)),
+            voice,
             out,
             metadata=metadata,
             captions_srt=captions,
@@ -364,6 +381,7 @@ def _join(
             chapters=chapters,
             should_stop=run.stopped,
         )
+        joined.result()
     stored = run.store(
         out,
         mime="video/mp4",
@@ -375,7 +393,17 @@ def _join(
         bitrate=seen.bitrate or None,
         facts={"fps": seen.fps, "frames": seen.frames, **sound.facts},
     )
-    return {"stored": stored.to_json()}
+    width, height = proxy_size(film.width, film.height)
+    small = run.store(
+        proxy,
+        mime="video/mp4",
+        filename="proxy.mp4",
+        width=width,
+        height=height,
+        duration=seen.duration,
+        codec="h264",
+    )
+    return {"stored": stored.to_json(), "proxy": small.to_json()}
 
 
 def _segment_of(session: Session, shot: Shot) -> Rendition:

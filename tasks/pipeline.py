@@ -125,7 +125,7 @@ def _finish(session: Session, job: Job) -> Shape:
 
 def _deliver(_: Session, job: Job) -> Shape:
     """Where the brief has the master judged, nothing is derived from it before."""
-    kinds = ("poster", "proxy", "srt", "vtt", "credits_txt", "credits_csv", "credits_json", "manifest")
+    kinds = ("poster", "srt", "vtt", "credits_txt", "credits_csv", "credits_json", "manifest")
     judged = [StepPlan("moderate")] if job.params.get("moderation", "none") != "none" else []
     needs = tuple(plan.key for plan in judged)
     exports = [StepPlan("export", variant=kind, label=kind, needs=needs) for kind in kinds]

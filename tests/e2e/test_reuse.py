@@ -39,7 +39,6 @@ JOINS = {
     "compose",
     "close",
     "export poster",
-    "export proxy",
     "export srt",
     "export vtt",
     "export manifest",

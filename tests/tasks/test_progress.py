@@ -210,7 +210,7 @@ def test_a_longer_shot_weighs_more_and_the_exports_are_told_apart(house):
             takes[0].weight / lengths[takes[0].subject_id]
         )
     weights = {row.variant: row.weight for row in rows if row.kind == "export"}
-    assert weights["proxy"] > 3 * weights["srt"]
+    assert weights["poster"] > 3 * weights["srt"]
 
 
 def test_an_installation_learns_its_own_pace_from_jobs_that_succeed(house):
