@@ -21,7 +21,7 @@ from core.answers import CHUNK, Answer, Download, host_of, raise_for, read_answe
 from core.errors import Invalid, Misconfigured, Permanent, Retryable, Unconfirmed
 from core.guard import Guard, GuardedAdapter, Resolver, check_url, parse_allow_list, resolve
 from core.partial import Partial
-from core.redact import names_secret, redact
+from core.redact import is_secret, redact
 
 __all__ = ["PRODUCT", "Answer", "Download", "Gate", "HttpClient", "redact"]
 
@@ -243,7 +243,7 @@ class HttpClient:
         session = self._reads if method == "GET" else self._session()
         sent_headers = dict(headers or {})
         write = method != "GET" and not safe
-        secrets = [str(value) for name, value in (params or {}).items() if names_secret(name) and value]
+        secrets = [str(value) for name, value in (params or {}).items() if is_secret(name) and value]
         try:
             for _ in range(_MAX_HOPS + 1):
                 origin = check_url(url)

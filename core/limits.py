@@ -17,6 +17,7 @@ FAILURES_TO_OPEN = 5
 COOL_SECONDS = 15.0
 """How long it stays open the first time; every failed probe doubles it."""
 LONGEST_COOL_SECONDS = 240.0
+HOUR, DAY = 3600, 86_400
 PROBE_SECONDS = 90.0
 """A probe that has told nothing by then is given up, and another may be made."""
 
@@ -89,13 +90,14 @@ return {redis.call('HGET', KEYS[1], 'failures') or '0', left, redis.call('HGET',
 _SPEND = (
     _CLOCK
     + """
-local today = tostring(math.floor(now / 86400))
+local seconds = tonumber(ARGV[3])
+local today = tostring(math.floor(now / seconds))
 if redis.call('HGET', KEYS[1], 'day') ~= today then redis.call('DEL', KEYS[1]) end
 local used = tonumber(redis.call('HGET', KEYS[1], 'used') or '0')
 local calls = tonumber(ARGV[2])
 if calls == 0 or used + calls > tonumber(ARGV[1]) then return {0, used} end
 redis.call('HSET', KEYS[1], 'day', today, 'used', used + calls)
-redis.call('EXPIRE', KEYS[1], 90000)
+redis.call('EXPIRE', KEYS[1], seconds + 3600)
 return {1, used + calls}
 """
 )
@@ -189,12 +191,17 @@ class Limiter:
 
     def spend(self, slug: str, per_day: int) -> bool:
         """Count one call of this day (UTC); False, and not counted, when it has had as many as it may."""
-        said = self._ask(lambda: self._spend(keys=[_key(slug, "day")], args=[per_day, 1]))
+        said = self._ask(lambda: self._spend(keys=[_key(slug, "day")], args=[per_day, 1, DAY]))
+        return said is None or bool(said[0])
+
+    def spend_hourly(self, slug: str, per_hour: int) -> bool:
+        """As `spend`, of this full hour."""
+        said = self._ask(lambda: self._spend(keys=[_key(slug, "hour")], args=[per_hour, 1, HOUR]))
         return said is None or bool(said[0])
 
     def spent(self, slug: str) -> int:
         """Calls of this day (UTC)."""
-        said = self._ask(lambda: self._spend(keys=[_key(slug, "day")], args=[0, 0]))
+        said = self._ask(lambda: self._spend(keys=[_key(slug, "day")], args=[0, 0, DAY]))
         return 0 if said is None else int(said[1])
 
     def hold(self, slug: str, most: int, name: str, seconds: float) -> bool:

@@ -41,11 +41,6 @@ def redact(text: str) -> str:
     return text
 
 
-def names_secret(name: str) -> bool:
-    """Whether what a query or a form holds under this name is nobody's to see."""
-    return re.search(_SENSITIVE, name, re.IGNORECASE) is not None
-
-
 class _RedactingFilter(logging.Filter):
     """urllib3 logs whole request lines at DEBUG; keys live in the query of some vendors."""
 

@@ -421,6 +421,8 @@ class Origin(Base):
     canonical_url: Mapped[str | None]
     """The page of the work, written the one way that finds it again across sources."""
     media_url: Mapped[str | None]
+    use_url: Mapped[str | None]
+    """What the source wants to be called when it is shown."""
     creator: Mapped[str | None]
     creator_url: Mapped[str | None]
     licence: Mapped[str] = mapped_column(String(100))

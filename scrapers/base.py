@@ -130,6 +130,7 @@ class SourceLimits:
     """
 
     per_minute: int = 0
+    per_hour: int = 0
     per_day: int = 0
     downloads_at_once: int = 0
     cache_seconds: float = 3600.0

@@ -21,6 +21,7 @@ from core.ids import new_id
 from core.recall import Recall
 from core.settings import Settings, get_settings
 from scrapers.base import Source
+from scrapers.replies import until_next_hour
 from tasks.limits import limiter, noting
 
 TIMEOUT = (5.0, 15.0)
@@ -71,6 +72,7 @@ class Door:
         name = self.name if host == self._home else f"{self.name}@{host}"
         self._await_turn(name)
         if name == self.name:
+            self._spend_hourly()
             self._spend()
         with self._place(download), noting(name, longest=LONGEST_REST):
             yield
@@ -100,6 +102,15 @@ class Door:
                 f"{self.slug} took longer than {self._seconds:.0f} s", code="too_slow", retry_after=60.0
             )
         time.sleep(seconds)
+
+    def _spend_hourly(self) -> None:
+        per_hour = self.limits.per_hour
+        if per_hour and not limiter().spend_hourly(self.name, per_hour):
+            raise Retryable(
+                f"{self.slug} was asked {per_hour} times within this hour, as often as it may be.",
+                code="throttled",
+                retry_after=round(until_next_hour(), 1),
+            )
 
     def _spend(self) -> None:
         if self._per_day is None or limiter().spend(self.name, self._per_day):

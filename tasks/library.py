@@ -30,7 +30,7 @@ from services.renditions import add_rendition, latest_rendition
 from tasks.inspection import Inspected
 from tasks.step import storage
 
-_PROVENANCE = ("title", "landing_url", "media_url", "creator", "creator_url", "attribution")
+_PROVENANCE = ("title", "landing_url", "use_url", "creator", "creator_url", "attribution")
 _ROWS: dict[str, type[MediaAsset]] = {"image": Image, "clip": Clip, "audio": Audio}
 
 
@@ -113,7 +113,8 @@ def keep_found(
         foreign_id=foreign_id or found.foreign_id,
         licence=found.licence,
         raw_licence=found.raw_licence,
-        origin={name: getattr(found, name) for name in _PROVENANCE},
+        origin={name: getattr(found, name) for name in _PROVENANCE}
+        | {"media_url": found.media_url if found.expires_at is None else None},
     )
 
 

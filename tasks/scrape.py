@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from core.errors import Permanent, PipelineError
 from db.work import Step, StepState
 from scrapers.base import Candidate, Query
 from tasks.asked import asking
-from tasks.inspection import inspect
-from tasks.library import keep_found
+from tasks.inspection import Inspected, inspect
+from tasks.library import keep_found, known_asset
 from tasks.search import search
 from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
+from tasks.uses import tell_uses
 from tasks.wiring import open_source
 
 log = structlog.get_logger()
@@ -72,7 +75,7 @@ def keep_candidates(run: Run) -> None:
     if not results:
         raise Permanent("No source answered.", code="no_source")
     made = run.remember(found=[result["found"] for result in results], keep=run.params["keep"])
-    kept: list[tuple[Candidate, Any]] = []
+    kept: list[tuple[Candidate, Inspected | UUID]] = []
     refused: list[dict[str, str]] = []
     if made is not None:
         with run.saving() as session:
@@ -82,6 +85,11 @@ def keep_candidates(run: Run) -> None:
     for number, candidate in enumerate(_in_turn([result["found"] for result in results])):
         if len(kept) >= run.params["keep"] or run.stopped():
             break
+        with run.loading() as session:
+            known = known_asset(session, run.held.workspace_id, candidate.source, candidate.foreign_id)
+        if known is not None:
+            kept.append((candidate, known))
+            continue
         path = run.scratch / f"find-{number}"
         try:
             with asking(run, candidate.source):
@@ -99,13 +107,18 @@ def keep_candidates(run: Run) -> None:
             refused.append({"foreign_id": candidate.foreign_id, "why": error.message})
             continue
         kept.append((candidate, inspected))
+    with run.keeping() as session:
+        ids = [str(_keep(session, run, candidate, one)) for candidate, one in kept]
+    uses = tell_uses(run, [candidate for candidate, _ in kept])
     with run.saving() as session:
-        ids = [
-            str(keep_found(session, run.held.workspace_id, candidate, inspected).id)
-            for candidate, inspected in kept
-        ]
-        run.result = {"asset_ids": ids, "refused": refused}
+        run.result = {"asset_ids": ids, "refused": refused} | ({"uses": uses} if uses else {})
         run.add_to_job(session)
+
+
+def _keep(session: Session, run: Run, candidate: Candidate, one: Inspected | UUID) -> UUID:
+    if isinstance(one, UUID):
+        return one
+    return keep_found(session, run.held.workspace_id, candidate, one).id
 
 
 def _in_turn(lists: list[list[dict[str, Any]]]) -> list[Candidate]:

@@ -198,14 +198,23 @@ class Run:
         )
 
     @contextmanager
+    def keeping(self) -> Iterator[Session]:
+        """Open a transaction that keeps what is made before the step ends; doing it again must find it.
+
+        Raises LostClaim as `saving` does.
+        """
+        with transaction() as session:
+            if not claims.hold_fence(session, self.held):
+                raise LostClaim
+            yield session
+
+    @contextmanager
     def saving(self) -> Iterator[Session]:
         """Open the transaction that ends the step: everything in it is kept, or nothing.
 
         Raises LostClaim when another attempt owns the step; then nothing is written.
         """
-        with transaction() as session:
-            if not claims.hold_fence(session, self.held):
-                raise LostClaim
+        with self.keeping() as session:
             yield session
             self._finish(session)
             self.left = claims.steps_left(session, self.held)

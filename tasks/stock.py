@@ -14,11 +14,13 @@ from db.assets import Asset, AssetKind, Film, Origin, Shot
 from scrapers.base import Candidate as Found
 from services import inputs
 from services.candidates import chosen_picture, ranked_candidates
+from services.films import kept_asset
 from tasks.asked import asking
 from tasks.inspection import Inspected, inspect
 from tasks.library import find_asset, is_picture, keep_found, known_asset
 from tasks.source import MAX_DOWNLOAD, licence_policy, pinned
 from tasks.step import Run, step
+from tasks.uses import as_found, tell_uses
 from tasks.wiring import open_source
 
 STILLS = ("image",)
@@ -29,30 +31,36 @@ PICTURES = ("image", "clip")
 def keep_stock(run: Run) -> None:
     """Keep the picture a shot will show as a licensed asset, and the one that a vendor begins with.
 
-    Nothing found is no failure.
+    Nothing found is no failure. Sources that ask for it are told that theirs is used.
     """
     with run.loading() as session:
         shot = session.get_one(Shot, run.subject_id)
         film = session.get_one(Film, run.film_id)
         picture = chosen_picture(session, shot, retake_of(run))
     made = run.remember(**inputs.for_stock(picture, shot.reference, run.params))
-    if made is not None:
-        run.save(made)
-        return
+    if made is None:
+        made = _find(run, film, shot)
+    with run.loading() as session:
+        used = as_found(session, (kept_asset(made), kept_asset(made, "reference")))
+    uses = tell_uses(run, used)
+    run.save({**made, "uses": uses} if uses else made)
+
+
+def _find(run: Run, film: Film, shot: Shot) -> dict[str, Any]:
+    """Choose and fetch; what is kept here is known to the next attempt."""
     with run.timing("search_seconds"), run.loading() as session:
         shown = _choose(session, run, shot)
         begun_with = _begin(session, run, shot)
     if not isinstance(shown, Found) and not isinstance(begun_with, Found):
-        run.save(_kept_as(shown, begun_with))
-        return
+        return _kept_as(shown, begun_with)
     fetched = _fetch(run, film, shown, PICTURES), _fetch(run, film, begun_with, STILLS)
-    with run.saving() as session:
-        run.result = _kept_as(_keep(session, run, fetched[0]), _keep(session, run, fetched[1]))
+    with run.keeping() as session:
+        return _kept_as(_keep(session, run, fetched[0]), _keep(session, run, fetched[1]))
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a source had, looked into and stored; it becomes an asset when the step is saved."""
+    """What a source had, looked into and stored; it becomes an asset in the end."""
 
     found: Found
     inspected: Inspected

@@ -646,6 +646,7 @@ def upgrade() -> None:
         sa.Column("landing_url", sa.Text(), nullable=True),
         sa.Column("canonical_url", sa.Text(), nullable=True),
         sa.Column("media_url", sa.Text(), nullable=True),
+        sa.Column("use_url", sa.Text(), nullable=True),
         sa.Column("creator", sa.Text(), nullable=True),
         sa.Column("creator_url", sa.Text(), nullable=True),
         sa.Column("licence", sa.String(length=100), nullable=False),

@@ -45,7 +45,9 @@ class Pexels(Source):
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "clip")
     needs_key: ClassVar[bool] = True
     base_url: ClassVar[str] = "https://api.pexels.com/v1"
-    limits: ClassVar[SourceLimits] = SourceLimits(per_minute=60, per_day=650, cache_seconds=86_400)
+    limits: ClassVar[SourceLimits] = SourceLimits(
+        per_minute=100, per_hour=200, per_day=650, cache_seconds=86_400
+    )
 
     def pages(self, query: Query) -> Iterator[Sequence[Any]]:
         size = _LARGEST_PAGE if query.min_duration else min(_LARGEST_PAGE, max(15, query.limit))

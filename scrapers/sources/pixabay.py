@@ -23,6 +23,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from itertools import count
 from math import ceil
 from pathlib import Path
@@ -72,8 +73,8 @@ class Pixabay(Source):
             params["min_width"] = params["min_height"] = min(query.frame)
         for page in count(1):
             data = self._ask(_PATHS[query.kind], {**params, "page": page})
-            found = rows(data.get("hits"))
-            yield [{**item, FRAME: query.frame, _ASKED_AT: time.time()} for item in found]
+            found = data["hits"]
+            yield [{**item, FRAME: query.frame} for item in found]
             reachable = min(_REACHABLE, number(data.get("totalHits")) or 0)
             if not found or page >= ceil(reachable / size):
                 return
@@ -113,7 +114,7 @@ class Pixabay(Source):
     def get(self, foreign_id: str) -> Candidate:
         """Return `photo/<id>` (or `<id>`) or `video/<id>`."""
         self.require_enabled()
-        return self._get(foreign_id, None)
+        return self._get(foreign_id)
 
     def fetch(self, candidate: Candidate, out: Path, max_bytes: int) -> None:
         """As every source; an item whose link has ended or is refused is asked for again, once."""
@@ -125,27 +126,30 @@ class Pixabay(Source):
                 if not exc.code.startswith("http_4"):
                     raise
         size = (candidate.width, candidate.height)
-        return super().fetch(self._get(candidate.foreign_id, size), out, max_bytes)
+        again = self._get(candidate.foreign_id, size, fresh=True)
+        return super().fetch(again, out, max_bytes)
 
     # -- asking -----------------------------------------------------------------------------------
 
-    def _get(self, foreign_id: str, frame: tuple[int | None, int | None] | None) -> Candidate:
+    def _get(
+        self, foreign_id: str, frame: tuple[int | None, int | None] | None = None, *, fresh: bool = False
+    ) -> Candidate:
         which = re.fullmatch(r"(?:(photo|video)/)?(\d{1,18})", foreign_id, re.ASCII)
         if not which:
             raise NotFound(f"{foreign_id!r} is not an id of Pixabay: photo/<id> or video/<id>")
         path = _PATHS["clip" if which[1] == "video" else "image"]
         try:
-            hits = rows(self._ask(path, {"id": which[2]}).get("hits"))
+            hits = self._ask(path, {"id": which[2]}, fresh=fresh)["hits"]
         except Rejected as exc:
             raise NotFound(f"Pixabay has no {foreign_id}") from exc
         for hit in hits:
-            candidate = self.parse({**hit, FRAME: frame, _ASKED_AT: time.time()})
+            candidate = self.parse({**hit, FRAME: frame})
             if candidate is not None and number(hit.get("id")) == int(which[2]):
                 return candidate
         raise NotFound(f"Pixabay has no usable {foreign_id}")
 
-    def _ask(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Ask with the key; a page that is out of range is an empty one."""
+    def _ask(self, path: str, params: dict[str, Any], *, fresh: bool = False) -> dict[str, Any]:
+        """Ask with the key; `hits` say when that was. A page that is out of range has none."""
         key = self.own.api_key.get_secret_value() if self.own.api_key else ""
 
         def masked(answer: Answer) -> Answer:
@@ -159,9 +163,12 @@ class Pixabay(Source):
                 params={"key": key, **params},
                 expect=range(400, 600),
                 check=lambda answer: _check(masked(answer)),
+                fresh=fresh,
             )
         )
-        return {} if answer.status == 400 else json_object(answer, "Pixabay")
+        data = {} if answer.status == 400 else json_object(answer, "Pixabay")
+        asked = _answered_at(answer)
+        return {**data, "hits": [{**hit, _ASKED_AT: asked} for hit in rows(data.get("hits"))]}
 
 
 def _check(answer: Answer) -> None:
@@ -179,6 +186,15 @@ def _check(answer: Answer) -> None:
     if answer.status == 400 and '"page"' in said:
         return
     raise_for(answer, (), write=False)
+
+
+def _answered_at(answer: Answer) -> float:
+    """When the links of an answer were made: before today, where it was kept for us since."""
+    try:
+        said = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+    except ValueError:
+        return time.time()
+    return min(said, time.time())
 
 
 def _shortened(words: Sequence[str]) -> str:

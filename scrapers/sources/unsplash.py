@@ -53,7 +53,7 @@ class Unsplash(Source):
         "Unsplash offers its API for non-automated experiences, and here pictures are chosen unattended."
     )
     base_url: ClassVar[str] = "https://api.unsplash.com"
-    limits: ClassVar[SourceLimits] = SourceLimits(per_minute=10, per_day=1200, cache_seconds=86_400)
+    limits: ClassVar[SourceLimits] = SourceLimits(per_minute=50, per_day=1200, cache_seconds=86_400)
 
     def pages(self, query: Query) -> Iterator[Sequence[Any]]:
         params: dict[str, Any] = {
@@ -130,12 +130,12 @@ class Unsplash(Source):
         path = parts.path
         if parts.netloc == home.netloc:
             path = path.removeprefix(home.path)
-        self._ask(path, dict(parse_qsl(parts.query, keep_blank_values=True)))
+        self._ask(path, dict(parse_qsl(parts.query, keep_blank_values=True)), fresh=True)
         return True
 
     # -- asking -----------------------------------------------------------------------------------
 
-    def _ask(self, path: str, params: dict[str, Any]) -> Answer:
+    def _ask(self, path: str, params: dict[str, Any], *, fresh: bool = False) -> Answer:
         key = self.own.api_key.get_secret_value() if self.own.api_key else ""
         return self.http.get(
             f"{self.base}{path}",
@@ -143,6 +143,7 @@ class Unsplash(Source):
             headers={"Authorization": f"Client-ID {key}", "Accept-Version": "v1"},
             expect=(401, 403, 410),
             check=_check,
+            fresh=fresh,
         )
 
     def _credit(self, name: str | None, profile: str | None) -> str:

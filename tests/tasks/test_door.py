@@ -88,6 +88,19 @@ def test_a_used_up_day_names_the_setting_and_ends_with_the_day(sources, redis, m
         assert limits.limiter().spent("source:made_up") == 1
 
 
+def test_a_used_up_hour_is_waited_out_and_is_no_trouble_of_the_source(sources, redis):
+    with Loopback(lambda ask: Reply(body=items("a"))) as server:
+        sources("made_up", server.url, limits=SourceLimits(per_hour=2, per_day=9, cache_seconds=0))
+        assert found() + found() == ["a", "a"]
+        with pytest.raises(Retryable, match="2 times within this hour") as caught:
+            found()
+        assert (caught.value.code, len(server.asks)) == ("throttled", 2)
+        assert 0 < caught.value.retry_after <= 3600
+        assert limits.limiter().spent("source:made_up") == 2, "what was not asked does not count for the day"
+        redis.hset("callsheet:vendor:source:made_up:hour", "day", "1")  # as if it was an hour of long ago
+        assert found() == ["a"]
+
+
 def test_repeated_tries_count_for_the_day_too(sources):
     with Loopback(lambda ask: Reply(500)) as server:
         sources("made_up", server.url, limits=SourceLimits(per_day=3, cache_seconds=0))
