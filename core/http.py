@@ -56,12 +56,18 @@ class HttpClient:
         offline: bool = False,
         timeout: tuple[float, float] = (5.0, 30.0),
         retry_for: float = 30.0,
+        deadline: float = 900.0,
         resolver: Resolver = resolve,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`timeout` is (connect, silence between bytes) in seconds; `retry_for` bounds one read's waiting."""
+        """Read the settings of one client.
+
+        `timeout` is (connect, silence between bytes) in seconds; `retry_for` bounds one read's waiting,
+        `deadline` one file with all its tries.
+        """
         self._guard = Guard(parse_allow_list(allow), offline, resolver)
         self._timeout, self._retry_for, self._sleep = timeout, retry_for, sleep
+        self._deadline = deadline
         if any(ord(c) < 32 for c in contact):
             raise Misconfigured("CONTACT must be one line: a web page or an e-mail address")
         about = f" ({contact.strip()})" if contact.strip() else ""
@@ -186,7 +192,7 @@ class HttpClient:
         max_bytes: int,
         *,
         headers: Mapping[str, str] | None = None,
-        deadline: float = 900.0,
+        deadline: float | None = None,
         within: str = "",
     ) -> Download:
         """Save `url` as `out`, whole or not at all; `max_bytes` counts the bytes after decompression.
@@ -196,7 +202,7 @@ class HttpClient:
         within `deadline` seconds. Redirects may lead to other hosts, to those of the domain `within` only
         where one is named.
         """
-        part, ends = Partial(out, max_bytes), time.monotonic() + deadline
+        part, ends = Partial(out, max_bytes), time.monotonic() + (deadline or self._deadline)
 
         def once() -> Download:
             asked = {"Accept-Encoding": "identity", **(headers or {}), **part.asks}
