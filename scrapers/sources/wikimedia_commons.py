@@ -2,6 +2,7 @@
 
 What     https://commons.wikimedia.org/w/api.php, formatversion=2, one call for search and facts; read 2026-11
 Access   no key; a User-Agent with a contact is mandatory (CONTACT), generic ones get 403 or 429
+Limits   no number is published; ours is one question a second
 Licence  per file and stated by its uploader; NC and ND are not allowed there
 Files    upload.wikimedia.org, at most two at once; thumbnails come in fixed widths (1920 is one), so their
          URLs are taken from answers and never built
@@ -19,14 +20,22 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
+import structlog
+
 from core.errors import Misconfigured, NotFound, Permanent, Retryable
 from core.http import Answer
 from core.licences import UNKNOWN, Licence, LicenceClass, parse_licence
 from core.settings import Settings
-from scrapers.base import Candidate, Query, Source
+from scrapers.base import Candidate, Query, Source, SourceLimits
+from scrapers.commons_files import FULL_HD, rendition
 from scrapers.html_text import plain_text
 from scrapers.kinds import Kind, kind_of_name
+from scrapers.renditions import FRAME, frame_of
+from scrapers.replies import json_object
+from scrapers.values import decimal, fields, ident, number, rows, text, web
 from scrapers.words import fewer
+
+log = structlog.get_logger()
 
 _FACTS = (
     "License|LicenseShortName|LicenseUrl|UsageTerms|Artist|Credit|Attribution|AttributionRequired|ObjectName|"
@@ -35,10 +44,6 @@ _FACTS = (
 _FILETYPE: dict[str, str] = {"image": "bitmap", "clip": "video", "audio": "audio"}
 _KIND_OF: dict[str, Kind] = {"BITMAP": "image", "DRAWING": "image", "VIDEO": "clip", "AUDIO": "audio"}
 _THUMB_WIDTH = 1920
-_SHORT_SIDE = 1080  # what a derivative must cover
-_ORIGINAL_LIMIT = 25 << 20  # larger scans are taken as thumbnails
-_PLAIN_IMAGES = frozenset({"image/jpeg", "image/png", "image/webp"})
-_UNUSABLE_DERIVATIVES = ("application/vnd.apple.mpegurl", "video/quicktime")
 _BATCHES = 5  # continuations of one batch; a broken server must not hold us for ever
 _CALLS = 60
 _WAIT = ("maxlag", "ratelimited", "readonly", "internal_api_error", "cirrussearch-too-busy-error")
@@ -61,6 +66,7 @@ class WikimediaCommons(Source):
     slug: ClassVar[str] = "wikimedia_commons"
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "clip", "audio")
     base_url: ClassVar[str] = "https://commons.wikimedia.org"
+    limits: ClassVar[SourceLimits] = SourceLimits(per_minute=60, downloads_at_once=2)
 
     @classmethod
     def enabled(cls, settings: Settings) -> str | None:
@@ -74,41 +80,47 @@ class WikimediaCommons(Source):
             found = False
             for page in self._search(asked, query):
                 found = found or bool(page)
-                yield page
+                yield [{**item, FRAME: query.frame} for item in page]
             if found:
                 return
 
     def parse(self, item: Any) -> Candidate | None:
         """Read one page object; None without a file, a landing page or any statement of a licence."""
-        info = next(iter(item.get("videoinfo") or item.get("imageinfo") or ()), None)
-        if not isinstance(info, dict) or not info.get("url"):
-            return None
-        facts = {key: _value(entry) for key, entry in (info.get("extmetadata") or {}).items()}
-        landing = info.get("descriptionurl") or info.get("descriptionshorturl")
-        kind = _KIND_OF.get(info.get("mediatype", "")) or kind_of_name(urlsplit(info["url"]).path)
+        item = fields(item)
+        info = next(iter(rows(item.get("videoinfo")) or rows(item.get("imageinfo"))), {})
+        url = web(info.get("url"))
+        landing = web(info.get("descriptionurl")) or web(info.get("descriptionshorturl"))
+        facts = {key: _value(entry) for key, entry in fields(info.get("extmetadata")).items()}
         licence = _licence(facts)
-        if not landing or kind is None or licence is None or facts.get("NonFree"):
+        if url is None or landing is None or licence is None or facts.get("NonFree"):
             return None
-        media = _rendition(kind, info)
-        if media is None:
+        file_name = unquote(PurePosixPath(urlsplit(url).path).name)
+        name = (text(item.get("title")) or "").removeprefix("File:") or file_name
+        kind = _kind(text(info.get("mediatype")), file_name if "." in file_name else name)
+        media = rendition(kind, info, frame_of(item) or FULL_HD) if kind else None
+        if kind is None or media is None:
             return None
         creator, creator_url = plain_text(facts.get("Artist"), self.base)
-        title = str(item.get("title") or "").removeprefix("File:") or unquote(PurePosixPath(info["url"]).name)
-        restrictions = facts.get("Restrictions")
+        creator = creator or text(info.get("user"))
+        title = plain_text(facts.get("ObjectName"))[0] or name
+        restrictions = facts.get("Restrictions", "")
         said = facts.get("License") or facts.get("LicenseShortName") or facts.get("LicenseUrl") or ""
         return Candidate(
             source=self.slug,
-            foreign_id=str(item.get("pageid") or f"File:{title}"),
+            foreign_id=ident(item.get("pageid")) or f"File:{name}",
             kind=kind,
-            title=plain_text(facts.get("ObjectName"))[0] or title,
+            title=title,
             landing_url=landing,
-            creator=creator or info.get("user"),
+            creator=creator,
             creator_url=creator_url,
             licence=licence,
             raw_licence=f"{said}; restrictions: {restrictions}" if restrictions else said,
-            duration=float(info["duration"]) if info.get("duration") else None,
+            duration=decimal(info.get("duration")),
             tags=tuple(tag for tag in facts.get("Categories", "").split("|") if tag),
-            attribution=_attribution(facts, licence, landing),
+            attribution=_credit(facts, title, creator, licence, landing),
+            description=plain_text(facts.get("ImageDescription"))[0] or "",
+            preview_url=web(info.get("thumburl")) if kind != "audio" else None,
+            restrictions=tuple(part for said in restrictions.split("|") if (part := said.strip().lower())),
             **media,
         )
 
@@ -159,15 +171,17 @@ class WikimediaCommons(Source):
         parts = 0
         for _ in range(_CALLS):
             data = self.http.get_json(f"{self.base}/w/api.php", params={**params, **going_on}, check=_check)
-            found = (data.get("query") or {}).get("pages") or []
-            for page in found.values() if isinstance(found, dict) else found:
-                key = page.get("pageid") or page.get("title")
+            if data.get("warnings"):
+                log.info("Wikimedia Commons warns", warnings=str(data["warnings"])[:300])
+            found = fields(data.get("query")).get("pages")
+            for page in rows(list(found.values()) if isinstance(found, dict) else found):
+                key = ident(page.get("pageid")) or text(page.get("title"))
                 pages[key] = {**pages.get(key, {}), **{k: v for k, v in page.items() if v not in (None, [])}}
             parts += 1
-            going_on = data.get("continue") or {}
+            going_on = fields(data.get("continue"))
             # formatversion 1 says "" where 2 says true
             if data.get("batchcomplete", False) is not False or not going_on or parts >= _BATCHES:
-                yield sorted(pages.values(), key=lambda page: page.get("index", 0))
+                yield sorted(pages.values(), key=lambda page: number(page.get("index")) or 0)
                 pages, parts = {}, 0
             if not going_on:
                 return
@@ -175,22 +189,27 @@ class WikimediaCommons(Source):
 
 def _check(answer: Answer) -> None:
     """Raise for errors that come with status 200; inside the retry loop, so that maxlag is waited for."""
-    data = answer.json()
-    if not isinstance(data, dict):
-        raise Permanent(
-            "Wikimedia Commons answered with JSON of another shape than documented", code="not_json"
-        )
-    error = data.get("error") or next(iter(data.get("errors") or ()), None)
-    if not error:
+    data = json_object(answer, "Wikimedia Commons")
+    error = next(iter(rows([data.get("error")]) + rows(data.get("errors"))), None)
+    if error is None:
+        if data.get("error") or data.get("errors"):
+            raise Permanent(f"Wikimedia Commons: {answer.excerpt()}", code="source_error")
         return
     code = str(error.get("code", "unknown"))
-    text = f"Wikimedia Commons: {code}: {error.get('info') or error.get('text') or ''}"[:300]
+    said = f"Wikimedia Commons: {code}: {error.get('info') or error.get('text') or ''}"[:300]
     if code.startswith(_WAIT):
         after = answer.headers.get("Retry-After", "")
-        raise Retryable(text, retry_after=float(after) if after.isdigit() else 5.0, code="throttled")
+        raise Retryable(said, retry_after=float(after) if after.isdigit() else 5.0, code="throttled")
     if code.startswith(_OPERATOR):
-        raise Misconfigured(text)
-    raise Permanent(text, code="source_error")
+        raise Misconfigured(said)
+    raise Permanent(said, code="source_error")
+
+
+def _kind(media_type: str | None, name: str) -> Kind | None:
+    """Tell a file's kind; Ogg is sound or film by its media type alone."""
+    if media_type in (None, "UNKNOWN", "MULTIMEDIA"):
+        return kind_of_name(name)
+    return _KIND_OF.get(media_type or "")
 
 
 def _value(entry: Any) -> str:
@@ -198,12 +217,15 @@ def _value(entry: Any) -> str:
     value = entry.get("value") if isinstance(entry, dict) else entry
     if isinstance(value, dict):
         value = value.get("en") or next((v for k, v in value.items() if not k.startswith("_")), "")
-    return "" if value is None else str(value).strip()
+    return text(str(value)) or "" if isinstance(value, str | int | float) else ""
 
 
 def _licence(facts: dict[str, str]) -> Licence | None:
     """Read the licence; None when nothing is stated, CUSTOM when what is stated cannot be read."""
-    url, names = facts.get("LicenseUrl"), [facts.get("License"), facts.get("LicenseShortName")]
+    url, names = (
+        facts.get("LicenseUrl"),
+        [plain_text(facts.get(key))[0] for key in ("License", "LicenseShortName")],
+    )
     if not url and not any(names):
         return None
     for name in names:
@@ -217,58 +239,11 @@ def _licence(facts: dict[str, str]) -> Licence | None:
     return readable[0] if readable else readings[-1]
 
 
-def _attribution(facts: dict[str, str], licence: Licence, landing: str) -> str | None:
-    """Return the credit the uploader asks for, which wins over ours, with the licence it leaves out."""
-    asked = plain_text(facts.get("Attribution"))[0]
-    if not asked:
-        return None
+def _credit(facts: dict[str, str], title: str, creator: str | None, licence: Licence, landing: str) -> str:
+    """Write the credit as Commons does; what the uploader asks for stands in place of title and author."""
+    who = plain_text(facts.get("Attribution"))[0] or ", ".join(said for said in (title, creator) if said)
     deed = f" <{licence.url}>" if licence.url else ""
-    return f"{asked}, {licence.name}{deed}, via Wikimedia Commons <{landing}>"
-
-
-def _rendition(kind: Kind, info: dict[str, Any]) -> dict[str, Any] | None:
-    """Choose the file to fetch: media_url, width, height, size, mime, sha1 (of the original only)."""
-    original = {
-        "media_url": info["url"],
-        "width": info.get("width") or None,
-        "height": info.get("height") or None,
-        "size": info.get("size"),
-        "mime": info.get("mime"),
-        "sha1": info.get("sha1"),
-    }
-    if kind == "image":
-        mime = info.get("mime") or f"image/{PurePosixPath(info['url']).suffix.lower().strip('.')}"
-        plain = mime in _PLAIN_IMAGES or mime == "image/jpg"
-        if plain and (info.get("size") or 0) <= _ORIGINAL_LIMIT:
-            return original
-        if not info.get("thumburl"):
-            return None
-        size = {"width": info.get("thumbwidth"), "height": info.get("thumbheight")}
-        return {**original, **size, "media_url": info["thumburl"], "size": None, "mime": None, "sha1": None}
-    made = [d for d in info.get("derivatives") or () if _usable(d)]
-    if kind == "audio" or not made:
-        return original
-    covering = [d for d in made if min(d.get("width") or 0, d.get("height") or 0) >= _SHORT_SIDE]
-    if covering:
-        best = min(covering, key=lambda d: (d["width"] * d["height"], d.get("bandwidth") or 0))
-    else:
-        best = max(
-            made, key=lambda d: ((d.get("width") or 0) * (d.get("height") or 0), d.get("bandwidth") or 0)
-        )
-    if not best.get("transcodekey"):
-        return original
-    mime = str(best.get("type", "")).split(";")[0] or None
-    size = {"width": best.get("width"), "height": best.get("height")}
-    return {**original, **size, "media_url": best["src"], "size": None, "mime": mime, "sha1": None}
-
-
-def _usable(derivative: dict[str, Any]) -> bool:
-    kind, key = str(derivative.get("type", "")), str(derivative.get("transcodekey", ""))
-    return (
-        bool(derivative.get("src"))
-        and not kind.startswith(_UNUSABLE_DERIVATIVES)
-        and "mjpeg" not in key + kind
-    )
+    return f"{who}, {licence.name}{deed}, via Wikimedia Commons <{landing}>"
 
 
 ADAPTER = WikimediaCommons

@@ -4,13 +4,15 @@ import hashlib
 import json
 
 import pytest
+from hypothesis import given
 
 from core.errors import Misconfigured, NotFound, Permanent, Retryable
 from core.licences import LicenceClass
 from scrapers.base import Query
 from scrapers.sources.wikimedia_commons import WikimediaCommons
 from tests.loopback import Loopback, Reply
-from tests.scrapers.makers import client, picture, settings
+from tests.scrapers.makers import client, mangled, picture, readable, settings
+from tests.scrapers.recorded import Recorded, found_in
 
 CONTACT = "https://films.example/; ops@films.example"
 BY_SA = {
@@ -279,7 +281,10 @@ def test_huge_scans_and_odd_formats_are_taken_as_thumbnails_without_the_original
         None,
     )
     assert (found.width, found.height) == (1920, 1280)
-    assert parse(**info, thumburl=None) is None
+    without = parse(**info, thumburl=None)
+    assert (without and without.media_url) == (
+        "https://upload.example/1.jpg" if info.get("mime") == "image/tiff" else None
+    )
 
 
 def derivative(key, width, height, kind="video/webm", bandwidth=1):
@@ -322,6 +327,165 @@ def test_the_smallest_rendition_that_covers_the_frame_is_chosen(made, chosen):
         634.553,
     )
     assert (found.sha1 is not None) == (chosen == "original")
+
+
+def test_a_film_wider_than_the_frame_counts_by_its_longer_side_and_a_quicktime_key_never():
+    made = [derivative("480p.webm", 854, 356), derivative("1080p.vp9.webm", 1920, 800), derivative("2160p.vp9.webm", 3840, 1600),
+            derivative("360p.mpeg4.mov", 1920, 1080, "video/mp4")]  # fmt: skip
+    assert parse(**VIDEO, derivatives=made).media_url.endswith("/1080p.vp9.webm")
+
+
+@pytest.mark.parametrize(
+    ("frame", "chosen"),
+    [
+        ((1280, 720), "720p.vp9.webm"),
+        ((1920, 1080), "1080p.vp9.webm"),
+        ((3840, 2160), "original"),
+        (None, "1080p.vp9.webm"),
+    ],
+)
+def test_the_frame_that_is_asked_for_decides(frame, chosen):
+    made = [
+        derivative("original", 4000, 2250),
+        derivative("1080p.vp9.webm", 1920, 1080),
+        derivative("720p.vp9.webm", 1280, 720),
+    ]
+    whole = page(**VIDEO, derivatives=made)
+    with Loopback(replies(answer(whole))) as server:
+        (found,) = source(server).search(
+            Query(("bunny",), "clip", width=frame and frame[0], height=frame and frame[1])
+        )
+    assert found.media_url.endswith(chosen)
+
+
+@pytest.mark.parametrize(
+    ("info", "chosen"),
+    [
+        ({"size": 2_964_839_055, "derivatives": [derivative("original", 4000, 2250, bandwidth=37_378_615), derivative("720p.webm", 1280, 720, bandwidth=900_000)]}, "720p.webm"),
+        ({"size": 9, "derivatives": [derivative("1080p.webm", 1920, 1080, bandwidth=90_000_000), derivative("480p.webm", 854, 480, bandwidth=900_000)]}, "480p.webm"),
+        ({"size": 2_964_839_055, "derivatives": []}, None),
+        ({"size": 2_964_839_055, "derivatives": [derivative("original", 4000, 2250)]}, None),
+    ],
+)  # fmt: skip
+def test_a_film_of_gigabytes_is_never_chosen(info, chosen):
+    found = parse(**{**VIDEO, **info})
+    assert (found and found.media_url.rpartition("/")[2]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("mime", "size", "chosen"),
+    [("audio/flac", 9, "1.oga"), ("audio/midi", 9, "mp3"), ("audio/flac", 900 << 20, "mp3")],
+)
+def test_sound_is_the_original_unless_it_is_too_large_or_only_notes(mime, size, chosen):
+    made = [
+        {**derivative("mp3", 0, 0, "audio/mpeg"), "bandwidth": 128_000},
+        {**derivative("ogg", 0, 0, "audio/ogg"), "bandwidth": 112_000},
+    ]
+    found = parse(
+        mediatype="AUDIO",
+        mime=mime,
+        size=size,
+        url="https://upload.example/1.oga",
+        width=0,
+        height=0,
+        duration=2.9,
+        derivatives=made,
+    )
+    assert (found.kind, found.media_url, found.preview_url) == (
+        "audio",
+        f"https://upload.example/{chosen}",
+        None,
+    )
+
+
+def test_what_else_is_said_of_a_file_is_read():
+    found = parse(
+        {
+            **BY_SA,
+            "Restrictions": "Personality| trademarked|",
+            "ImageDescription": "<b>Fog</b> at dawn",
+            "Artist": "Ann",
+            "ObjectName": "Dawn",
+        }
+    )
+    assert found.restrictions == ("personality", "trademarked")
+    assert (found.description, found.preview_url) == (
+        "Fog at dawn",
+        "https://upload.example/thumb/1/1920px-1.jpg",
+    )
+    assert found.credit == (
+        "Dawn, Ann, CC BY-SA 4.0 <https://creativecommons.org/licenses/by-sa/4.0/>, via Wikimedia Commons <https://commons.example/wiki/File:1.jpg>"
+    )
+    assert (
+        parse({"License": "pd"}).credit
+        == "Lake 1.jpg, Uploader, Public domain, via Wikimedia Commons <https://commons.example/wiki/File:1.jpg>"
+    )
+
+
+def test_values_in_several_languages_give_english_or_what_there_is():
+    many = {"en": "Lake", "de": "See", "_type": "lang"}
+    assert parse({**BY_SA, "ObjectName": many}).title == "Lake"
+    assert parse({**BY_SA, "ObjectName": {"_type": "lang", "de": "See"}}).title == "See"
+
+
+def test_a_file_that_another_wiki_shares_is_as_good_as_one_of_its_own():
+    shared = {**page(), "missing": True, "known": True, "imagerepository": "shared"}
+    del shared["pageid"]
+    assert source().parse(shared).foreign_id == "File:Lake 1.jpg"
+
+
+def test_what_a_file_is_shows_in_its_title_when_nothing_else_says_it():
+    found = parse(mediatype=None, mime="image/jpeg", url="https://upload.example/0815")
+    assert (found.kind, found.media_url) == ("image", "https://upload.example/0815")
+
+
+def test_it_is_asked_once_a_second_and_for_two_files_at_once():
+    limits = WikimediaCommons.limits_for(settings())
+    assert (limits.per_minute, limits.downloads_at_once) == (60, 2)
+
+
+def test_the_same_file_has_one_address_from_commons_and_from_elsewhere():
+    original = parse(url="https://upload.wikimedia.org/wikipedia/commons/2/25/Tr%C3%A4d.jpg")
+    thumb = parse(
+        mime="image/tiff",
+        thumburl="https://upload.wikimedia.org/wikipedia/commons/thumb/2/25/Tr%C3%A4d.tif/1920px-Tr.jpg",
+    )
+    assert original.canonical_url == "commons.wikimedia.org/wiki/File:Träd.jpg"
+    assert thumb.canonical_url == "commons.wikimedia.org/wiki/File:Träd.tif"
+
+
+@given(
+    mangled(
+        page(
+            derivatives=[derivative("1080p.vp9.webm", 1920, 1080), derivative("mp3", 0, 0)],
+            duration=5.5,
+            meta={**BY_SA, "Artist": "<a href='//x'>A</a>"},
+        )
+    )
+)
+def test_whatever_arrives_is_a_candidate_or_none(whole):
+    readable(source().parse(whole))
+
+
+@pytest.mark.parametrize("data", [{"error": "x"}, {"errors": ["x"]}, {"error": ["x"]}])
+def test_an_error_of_another_shape_is_still_an_error(data):
+    with Loopback(lambda ask: reply(data)) as server, pytest.raises(Permanent) as caught:
+        source(server).search(Query(("lake",)))
+    assert caught.value.code == "source_error"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"query": []},
+        {"query": {"pages": [None, 5, {}]}},
+        {"continue": "x"},
+        {"query": {"pages": {"-1": None}}},
+    ],
+)
+def test_odd_answers_are_no_result(data):
+    with Loopback(lambda ask: reply(data)) as server:
+        assert source(server).search(Query(("lake",))) == []
 
 
 def test_ogg_is_sound_or_film_by_its_media_type():
@@ -441,3 +605,77 @@ def test_a_recorded_sound_is_told_by_its_name_when_no_type_is_given(recorded):
     meta = {key: {"value": value} for key, value in BY_SA.items()}
     found = source().parse({"pageid": 1, "title": "File:x.ogg", "videoinfo": [{**info, "extmetadata": meta}]})
     assert (found.kind, found.duration, found.size) == ("audio", 2.9, 26706)
+
+
+def test_every_recorded_page_is_read_field_by_field(shared_dir):
+    tapes = Recorded(shared_dir, "wikimedia_commons")
+    one, read, dropped = source(), 0, []
+    for name in tapes.names():
+        data = tapes.answer(name)[2]
+        for raw in found_in(data, "imageinfo") + found_in(data, "videoinfo"):
+            info = (raw.get("imageinfo") or raw["videoinfo"])[0]
+            meta = {key: entry["value"] for key, entry in info.get("extmetadata", {}).items()}
+            found = one.parse(raw)
+            if found is None:
+                dropped.append(
+                    (name, {"url", "descriptionshorturl"} - info.keys() or info["size"] > 25 << 20)
+                )
+                continue
+            read += 1
+            readable(found)
+            assert (found.media_url, found.width, found.height, found.size) == (
+                info["url"],
+                info.get("width"),
+                info.get("height"),
+                info.get("size"),
+            )
+            assert found.landing_url == info.get("descriptionurl", info["descriptionshorturl"])
+            assert found.foreign_id == str(raw.get("pageid", "File:image.jpg"))
+            assert found.kind == "image"
+            said = meta.get("License") or meta.get("LicenseShortName", "")
+            by_name = {
+                "pd": "LicenseRef-Public-Domain",
+                "cc0": "CC0-1.0",
+                "cc-by-sa-3.0-de": "CC-BY-SA-3.0-DE",
+                "No restrictions": "LicenseRef-Public-Domain",
+                "": "CC-BY-SA-4.0",
+            }
+            assert found.licence.id == by_name.get(said, said.upper().removesuffix("-ES")), name
+            assert found.tags == tuple(tag for tag in meta.get("Categories", "").split("|") if tag)
+            assert found.restrictions == tuple(
+                part for part in meta.get("Restrictions", "").split("|") if part
+            )
+            assert "<" not in found.title + (found.creator or "") + found.description.replace("< ", "")
+            assert found.creator_url is None or found.creator_url.startswith("http")
+            assert found.credit.endswith(f"via Wikimedia Commons <{found.landing_url}>")
+    assert read > 130
+    assert [name for name, gap in dropped if not gap] == []  # a scan of 25 MB without a thumbnail is one
+
+
+def test_recorded_halves_of_a_page_join_to_the_recorded_whole(recorded):
+    folder = "openverse-catalog/continuation"
+    for number in ("44672185", "44672210", "44672212"):
+        left, right = (recorded(f"{folder}/page_{number}_{side}.json") for side in ("left", "right"))
+        first = reply(
+            {"continue": {"gucontinue": "x", "continue": "||imageinfo"}, "query": {"pages": {number: left}}}
+        )
+        second = reply({"batchcomplete": "", "query": {"pages": {number: right}}})
+        with Loopback(replies(first, second)) as server:
+            (found,) = source(server).search(Query(("lake",)))
+        assert found.foreign_id == number
+        assert found.media_url == left["imageinfo"][0]["url"]
+
+
+def test_recorded_answers_of_every_shape_are_pages_or_the_right_error(recorded, shared_dir):
+    for name in Recorded(shared_dir, "wikimedia_commons").names():
+        data = recorded(name)
+        if not isinstance(data, dict) or not {"query", "batchcomplete", "errors"} & data.keys():
+            continue
+        with Loopback(replies(reply(data), reply({"batchcomplete": True}))) as server:
+            if "errors" in data:
+                with pytest.raises(Permanent):
+                    source(server).search(Query(("lake",)))
+                continue
+            usable = [raw for raw in found_in(data, "imageinfo") if raw["imageinfo"][0]["size"] <= 25 << 20]
+            found = source(server).search(Query(("lake",), limit=100))
+        assert len(found) == len(usable), name
