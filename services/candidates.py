@@ -18,6 +18,8 @@ from services.paging import Page, Window
 from services.ranking import FRESH, RECENT, REPEATED, SMALL, Item, Place
 from services.works import recently_shown
 
+Failed = tuple[str, str, str]
+"""Source and item of a candidate that could not be had, and why."""
 MOST_KEPT, MOST_REFUSED = 80, 40
 """Candidates of a shot that are written down, and how many of them that the licence policy forbids."""
 _STATES = {
@@ -214,16 +216,16 @@ def mark_kept(
     session: Session,
     film_id: UUID,
     shot_id: UUID | None,
-    kept: tuple[str, str] | None,
+    kept: str | None,
     asset_id: UUID | None,
-    failed: Sequence[tuple[str, str, str]],
+    failed: Sequence[Failed],
 ) -> None:
     """Say of the candidates of a shot, or of the music, which one became an asset and which could not.
 
-    `kept` is its source and item; `failed` has a message besides.
+    `kept` is its source and item: `<source>:<item>`.
     """
     rows = {
-        (row.source, row.foreign_id): row
+        f"{row.source}:{row.foreign_id}": row
         for row in session.scalars(
             select(Candidate).where(
                 Candidate.film_id == film_id,
@@ -233,7 +235,7 @@ def mark_kept(
         )
     }
     for source, foreign_id, why in failed:
-        if row := rows.get((source, foreign_id)):
+        if row := rows.get(f"{source}:{foreign_id}"):
             row.state, row.reason = CandidateState.FAILED, f"failed: {why}"
     for item, row in rows.items():
         if row.state is CandidateState.CHOSEN and item != kept:

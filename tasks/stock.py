@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +14,14 @@ from core.licences import Licence
 from db.assets import Asset, AssetKind, Film, Origin, Shot
 from scrapers.base import Candidate as Found
 from services import inputs
-from services.candidates import chosen_picture, ranked_candidates
+from services.candidates import chosen_picture, mark_kept, ranked_candidates
 from services.films import kept_asset
 from tasks.asked import asking
 from tasks.inspection import Inspected, inspect
 from tasks.library import find_asset, is_picture, keep_found, known_asset
 from tasks.source import MAX_DOWNLOAD, licence_policy, pinned
 from tasks.step import Run, step
+from tasks.tries import MOST_TRIES, first_of, tell
 from tasks.uses import as_found, tell_uses
 from tasks.wiring import open_source
 
@@ -27,7 +29,7 @@ STILLS = ("image",)
 PICTURES = ("image", "clip")
 
 
-@step("keep_stock")
+@step("keep_stock", version=2)
 def keep_stock(run: Run) -> None:
     """Keep the picture a shot will show as a licensed asset, and the one that a vendor begins with.
 
@@ -37,25 +39,48 @@ def keep_stock(run: Run) -> None:
         shot = session.get_one(Shot, run.subject_id)
         film = session.get_one(Film, run.film_id)
         picture = chosen_picture(session, shot, retake_of(run))
+        rows = [] if shot.image or shot.clip else ranked_candidates(session, shot, retake_of(run))
+        tries = [Found.from_json(row.facts) for row in rows[:MOST_TRIES]]
     made = run.remember(**inputs.for_stock(picture, shot.reference, run.params))
     if made is None:
-        made = _find(run, film, shot)
+        made = _find(run, film, shot, tries)
     with run.loading() as session:
         used = as_found(session, (kept_asset(made), kept_asset(made, "reference")))
     uses = tell_uses(run, used)
-    run.save({**made, "uses": uses} if uses else made)
+    with run.saving() as session:
+        _conclude(session, run, shot, {**made, "uses": uses} if uses else made)
 
 
-def _find(run: Run, film: Film, shot: Shot) -> dict[str, Any]:
-    """Choose and fetch; what is kept here is known to the next attempt."""
+def _find(run: Run, film: Film, shot: Shot, tries: list[Found]) -> dict[str, Any]:
+    """Fetch what the script pins, else the first candidate that can be had; what is kept stays kept."""
     with run.timing("search_seconds"), run.loading() as session:
-        shown = _choose(session, run, shot)
+        pinned_one = _named(session, run, pin) if (pin := shot.image or shot.clip) else None
         begun_with = _begin(session, run, shot)
-    if not isinstance(shown, Found) and not isinstance(begun_with, Found):
-        return _kept_as(shown, begun_with)
-    fetched = _fetch(run, film, shown, PICTURES), _fetch(run, film, begun_with, STILLS)
+    tried = first_of(run, shot.id, tries, partial(_try, run, film)) if tries else None
+    shown = tried.got if tried is not None else _fetch(run, film, pinned_one, PICTURES)
+    first = _fetch(run, film, begun_with, STILLS, "begin")
     with run.keeping() as session:
-        return _kept_as(_keep(session, run, fetched[0]), _keep(session, run, fetched[1]))
+        result = _kept_as(_keep(session, run, shown), _keep(session, run, first))
+    return result | (tell(tried) if tried is not None else {})
+
+
+def _conclude(session: Session, run: Run, shot: Shot, result: dict[str, Any]) -> None:
+    """End the step, and have the candidates say which was kept and which could not be had.
+
+    The plan compares with what is shown in the end; an equal shot elsewhere with what was tried first.
+    """
+    run.result = result
+    if picture := result.get("picture"):
+        asset_id = UUID(result["asset_id"]) if result["asset_id"] else None
+        failed = [(source, item, why) for source, item, why in result["failed"]]
+        mark_kept(session, run.film_id, shot.id, picture, asset_id, failed)
+        run.note(**inputs.for_stock(picture, shot.reference, run.params))
+
+
+def _try(run: Run, film: Film, number: int, one: Found) -> Fetched | UUID | None:
+    with run.loading() as session:
+        found = _unless_known(session, run, one)
+    return _fetch(run, film, found, PICTURES, f"try-{number}")
 
 
 @dataclass(frozen=True)
@@ -69,14 +94,6 @@ class Fetched:
 def _kept_as(shown: UUID | None, begun_with: UUID | None) -> dict[str, Any]:
     result: dict[str, Any] = {"asset_id": str(shown) if shown else None}
     return result if begun_with is None else {**result, "reference": {"asset_id": str(begun_with)}}
-
-
-def _choose(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
-    """What the script pins, an asset of ours or an item of a source; else the ranked candidate."""
-    if reference := shot.image or shot.clip:
-        return _named(session, run, reference)
-    rows = ranked_candidates(session, shot, retake_of(run))
-    return _unless_known(session, run, Found.from_json(rows[0].facts)) if rows else None
 
 
 def _begin(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
@@ -111,10 +128,12 @@ def _unless_known(session: Session, run: Run, found: Found) -> Found | UUID:
     return known_asset(session, run.held.workspace_id, found.source, found.foreign_id) or found
 
 
-def _fetch(run: Run, film: Film, found: Found | UUID | None, kinds: tuple[str, ...]) -> Fetched | UUID | None:
+def _fetch(
+    run: Run, film: Film, found: Found | UUID | None, kinds: tuple[str, ...], out: str = "stock"
+) -> Fetched | UUID | None:
     if not isinstance(found, Found):
         return found
-    path = run.scratch / "stock"
+    path = run.scratch / out
     name = found.foreign_id.rsplit("/", 1)[-1][:120]
     with asking(run, found.source):
         with run.timing("fetch_seconds"):
