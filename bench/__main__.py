@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.measuring import Measured, commit_of, describe_machine, is_loaded
 from core.settings import ROOT, Settings
 
-NAMES = ("stack", "film", "engine", "render", "reuse", "api", "memory", "poll")
+NAMES = ("stack", "film", "engine", "render", "reuse", "api", "memory", "poll", "search")
 RESULTS = ROOT / "bench" / "results"
 
 
