@@ -54,17 +54,36 @@ def _reuse() -> fields.Field[Any]:
 
 
 class MusicSchema(BriefSchema):
-    """`{"from": "none"}`, `{"from": "asset", "id": "<audio asset>"}` or `{"from": "<source>", "id": …}`."""
+    """None, an audio asset, one piece of a source, or what sources have for some words.
+
+    `{"from": "none"}`, `{"from": "asset", "id": "<audio asset>"}`, `{"from": "<source>", "id": …}`,
+    `{"from": "search", "words": […], "mood": …}`, `{"from": "<source>", "words": […]}`.
+    """
 
     source = fields.String(
-        data_key="from", required=True, metadata={"description": "`none`, `asset`, or a source's slug."}
+        data_key="from",
+        required=True,
+        metadata={"description": "`none`, `asset`, `search` (every source of sound), or a source's slug."},
     )
     id = _text(500, load_default=None, allow_none=True)
+    words = fields.List(
+        _text(100),
+        validate=validate.Length(min=1, max=10),
+        metadata={"description": "Find music by these words; the film is silent where nothing is found."},
+    )
+    mood = _text(100, metadata={"description": "One more thing to look for: `calm`."})
 
     @validates_schema
     def check(self, data: dict[str, Any], **_: Any) -> None:
-        if data.get("source") != "none" and not data.get("id"):
-            raise ValidationError("Say which piece: `id` is needed unless `from` is `none`.", "id")
+        source, words = data.get("source"), data.get("words") or data.get("mood")
+        if words and (data.get("id") or source in ("none", "asset")):
+            raise ValidationError("Say which piece by `id`, or look for one by `words`, not both.", "words")
+        if source == "search" and not words:
+            raise ValidationError("Say what to look for: `words`, or a `mood`.", "words")
+        if source != "none" and not words and not data.get("id"):
+            raise ValidationError(
+                "Say which piece: `id` is needed unless `from` is `none`, or `words` to look for one.", "id"
+            )
 
 
 _LICENCES = LicencePolicySchema()

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.licences import Licence, LicenceClass
 from scrapers.base import Candidate
-from scrapers.words import Said, relevance
+from scrapers.words import Said, relevance, stem
 
 SCORE_VERSION = 1
 """Raise it with any change of marks or weights: scores of two versions are not compared."""
@@ -28,6 +28,8 @@ LEAST_SIDE = 470
 """Pixels that the short side of a picture must have: 480, less what rounding to a codec's blocks takes."""
 STILL = 0.85
 """A still against a clip that fits as well: a clip moves by itself, a still is only panned over."""
+LOOP = 0.8
+"""Music that is made to be repeated, where it is shorter than its film."""
 _UNKNOWN = 0.5
 _COSTS = {
     LicenceClass.FREE: 1.0,
@@ -107,7 +109,8 @@ def _fit(one: Candidate, wish: Wish) -> float:
     need = wish.seconds or 1.0
     lasts = _UNKNOWN if one.duration is None else min(one.duration / need, 1.0)
     if not wish.width:
-        return lasts
+        loops = any(stem(word) == "loop" for word in (*one.tags, *one.title.split()))
+        return max(lasts, LOOP) if loops else lasts
     whole = _UNKNOWN
     if one.width and one.height:
         turned = (one.width / one.height) / (wish.width / wish.height)

@@ -212,6 +212,32 @@ def ranked_candidates(session: Session, shot: Shot, retake: int) -> list[Candida
     return rows[first:] + rows[:first]
 
 
+def keep_music_candidates(
+    session: Session, film: Film, found: Sequence[dict[str, Any]], rows: Sequence[Row], order: Sequence[Place]
+) -> None:
+    """Write down what was found for the film's music; `rows` are those that may be used."""
+    best = max((row.item.score for row in rows), default=0.0)
+    ranked = {}
+    for position, place in enumerate(order):
+        row = rows[place.number]
+        reason = _reason(row, place, position, shot=0, of=len(order), best=best, chosen=position == 0)
+        state = CandidateState.CHOSEN if position == 0 else _state(place)
+        ranked[row.item.source, row.item.foreign_id] = {
+            "position": position,
+            "state": state.value,
+            "reason": reason,
+        }
+    keep_candidates(
+        session,
+        film,
+        None,
+        [
+            {**item, **ranked.get((item["facts"]["source"], item["facts"]["foreign_id"]), {})}
+            for item in found
+        ],
+    )
+
+
 def mark_kept(
     session: Session,
     film_id: UUID,

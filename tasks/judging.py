@@ -43,6 +43,7 @@ def judge(found: list[tuple[int, Found]], wish: Wish, policy: LicencePolicy) -> 
             "same_as": same_as(one.source, one.foreign_id, one.canonical_url, one.sha1),
             "small": is_small(one, wish),
             "perceptual_hash": None,
+            "position": None,
             **explain(score),
         }
         (usable if verdict.ok else refused).append(row)

@@ -187,7 +187,7 @@ def check_names(params: dict[str, Any]) -> None:
 
 
 _CHOICES = (("narrator", "speech", ()), ("moderation", "moderation", ()), ("writer", "script", ("auto",)))
-_NO_SOURCE = ("none", "asset")
+_NO_SOURCE = ("none", "asset", "search")
 
 
 def _refuse(value: str, allowed: Iterable[str], *, field: str) -> NoReturn:
