@@ -7,7 +7,9 @@ never looked up over the network. This is engineering, not legal advice.
 
 from __future__ import annotations
 
+import html
 import re
+import unicodedata
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -49,6 +51,11 @@ class Licence:
         return cls(**{**data, "licence_class": LicenceClass(data["licence_class"])})
 
 
+# An address in angle brackets is no tag. Control characters could steer a terminal, or turn a line around.
+_TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(?:\s[^<>]*)?/?>|<!--.*?-->")
+_NO_TEXT = frozenset({"Cc", "Zl", "Zp"})
+_TURNING = dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+OWN_WORK = "LicenseRef-Own"  # the id of what people sent as their own
 UNKNOWN = "LicenseRef-Unknown"  # the id of everything that could not be read
 CC0 = Licence("CC0-1.0", "https://creativecommons.org/publicdomain/zero/1.0/", LicenceClass.FREE, "CC0 1.0")
 PUBLIC_DOMAIN_MARK = Licence(
@@ -263,7 +270,9 @@ class LicencePolicy:
     commercial: bool = True
 
     def verdict(self, licence: Licence) -> Verdict:
-        """Judge `licence` without raising."""
+        """Judge `licence` without raising. What people sent as their own passes every policy."""
+        if licence.id == OWN_WORK:
+            return Verdict(True)
         if not licence.derivatives_ok:
             return Verdict(False, f"{licence.name} forbids derivatives, and editing into a film makes one")
         if self.commercial and not licence.commercial_ok:
@@ -323,9 +332,9 @@ def credit_line(
     Openverse's wording: a dedication or a mark "is marked with", a licence "is licensed under". Values are
     taken as plain text; escaping belongs to the output format.
     """
-    line = f'"{_line(title)}"' if _line(title) else "This work"
-    if _line(creator):
-        line += f" by {_line(creator)}"
+    line = f'"{one_line(title)}"' if one_line(title) else "This work"
+    if one_line(creator):
+        line += f" by {one_line(creator)}"
         line += f" ({creator_url})" if creator_url else ""
     line += f" ({source_url})" if source_url else ""
     if licence.id == PUBLIC_DOMAIN.id:
@@ -334,7 +343,21 @@ def credit_line(
         verb = "is marked with" if licence.licence_class is LicenceClass.FREE else "is licensed under"
         line += f" {verb} {licence.name}"
         line += f" ({licence.url})" if licence.url else ""
-    return line + "." + (f" Changes: {_line(changes).rstrip('.')}." if changes else "")
+    return line + "." + (f" Changes: {one_line(changes).rstrip('.')}." if changes else "")
+
+
+def own_credit(text: str, licence: Licence, *, changes: str | None = None) -> str:
+    """Complete a source's own credit text with what it leaves out: the deed's address and the changes."""
+    line = one_line(text)
+    if licence.attribution_required and licence.url and not _has_link(line, licence.url):
+        line = f"{line.rstrip('.')} ({licence.url})"
+    return line if not changes else f"{line.rstrip('.')}. Changes: {one_line(changes).rstrip('.')}."
+
+
+def _has_link(line: str, url: str) -> bool:
+    """Tell whether a text names an address already, with whichever scheme and language of its deed."""
+    bare = url.partition("//")[2].removeprefix("www.").rstrip("/")
+    return bare.casefold() in line.casefold()
 
 
 # -- reading ------------------------------------------------------------------------------------
@@ -483,7 +506,7 @@ def _custom(said: str, url: str | None) -> Licence:
         UNKNOWN,
         url,
         LicenceClass.CUSTOM,
-        _line(said)[:120],
+        one_line(said)[:120],
         attribution_required=True,
         commercial_ok=False,
         derivatives_ok=False,
@@ -497,5 +520,7 @@ def _family(licence: Licence) -> tuple[str, str]:
     return (found[1], found[2]) if found else (licence.id, "")
 
 
-def _line(text: str | None) -> str:
-    return " ".join((text or "").split())
+def one_line(text: Any) -> str:
+    """Write a value of a source as one line of plain text: no mark-up, no control characters."""
+    plain = html.unescape(_TAG.sub(" ", "" if text is None else str(text))).translate(_TURNING)
+    return " ".join("".join(" " if unicodedata.category(c) in _NO_TEXT else c for c in plain).split())

@@ -433,6 +433,10 @@ class Origin(Base):
     """The whole licence value, flags included, as it was judged then."""
     raw_licence: Mapped[str] = mapped_column(default="")
     attribution: Mapped[str | None]
+    restrictions: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """What else the source says of using it: `personality`, `trademarked`, `platforms:youtube`."""
+    licence_proof: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """Who said the licence, what was read with it, and as `changed` what was said differently later."""
     retrieved_at: Mapped[CreatedAt]
 
 

@@ -8,11 +8,12 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.licences import Licence, credit_line
-from db.assets import Asset, Film, Origin, Rendition, RenditionRole, Script, ScriptVersion, Shot, Take
+from core.licences import OWN_WORK, Licence, credit_line, one_line, own_credit
+from db.assets import Film, Origin, Rendition, RenditionRole, Script, ScriptVersion, Shot, Take
 from db.work import Job, Step
 from services.films import film_shots
 from services.renditions import latest_rendition
+from services.rights import MUSIC_CHANGES, changes_of, used_assets
 
 MANIFEST_VERSION = 1
 
@@ -74,28 +75,16 @@ def _without_ids(value: Any) -> Any:
 
 def list_credits(session: Session, film_id: UUID) -> list[dict[str, Any]]:
     """One entry per outside asset in the cut: what it is, its licence, the line it is owed."""
-    film = session.get_one(Film, film_id)
-    used: dict[UUID, list[str]] = {}
-    for shot in film_shots(session, film_id):
-        take = session.get(Take, shot.selected_take_id) if shot.selected_take_id else None
-        if take is not None and take.source_asset_id is not None:
-            used.setdefault(take.source_asset_id, []).append(f"shot {shot.position + 1}")
-    if music := film.metadata_.get("music_asset_id"):
-        used.setdefault(UUID(music), []).append("music")
-    entries = []
-    for asset_id, places in used.items():
-        asset = session.get(Asset, asset_id)
-        origin = session.get(Origin, asset_id)
-        if asset is None:
-            continue
-        entry: dict[str, Any] = {
-            "asset_id": str(asset_id),
-            "kind": asset.kind.value,
-            "name": asset.name,
-            "used_in": places,
+    return [
+        {
+            "asset_id": str(used.asset.id),
+            "kind": used.asset.kind.value,
+            "name": used.asset.name,
+            "used_in": list(used.places),
+            **_origin(used.origin, changes=used.changes),
         }
-        entries.append(entry | _origin(origin, sound=asset.kind.value == "audio"))
-    return entries
+        for used in used_assets(session, film_id)
+    ]
 
 
 def credits_text(film: Film, entries: list[dict[str, Any]], params: dict[str, Any]) -> str:
@@ -112,13 +101,17 @@ def credits_text(film: Film, entries: list[dict[str, Any]], params: dict[str, An
 
 def _short_credit(entry: dict[str, Any]) -> str:
     who = entry.get("creator") or entry["source"]
-    return f"{entry.get('title') or entry['name']}: {who}, {entry.get('licence_name') or entry['licence']}"
+    return (
+        f"{one_line(entry.get('title') or entry['name'])}: {one_line(who)}, "
+        f"{entry.get('licence_name') or entry['licence']}"
+    )
 
 
-def _origin(origin: Origin | None, *, sound: bool) -> dict[str, Any]:
+def _origin(origin: Origin | None, *, changes: str) -> dict[str, Any]:
     if origin is None:
-        return {"source": "upload", "licence": "LicenseRef-Own", "credit": None}
+        return {"source": "upload", "licence": OWN_WORK, "credit": None}
     licence = Licence.from_json(origin.licence_facts)
+    own = origin.licence == OWN_WORK
     return {
         "source": origin.source,
         "foreign_id": origin.foreign_id,
@@ -132,17 +125,26 @@ def _origin(origin: Origin | None, *, sound: bool) -> dict[str, Any]:
         "licence_url": origin.licence_url,
         "attribution_required": licence.attribution_required,
         "share_alike": licence.share_alike,
+        "restrictions": origin.restrictions,
+        "changes": changes,
         "retrieved_at": origin.retrieved_at.isoformat(),
-        "credit": origin.attribution
-        or credit_line(
-            title=origin.title,
-            creator=origin.creator,
-            creator_url=origin.creator_url,
-            source_url=origin.landing_url,
-            licence=licence,
-            changes="trimmed and levelled" if sound else "cropped, moved and trimmed",
-        ),
+        "credit": None if own else credit_of(origin, changes=changes),
     }
+
+
+def credit_of(origin: Origin, *, changes: str | None = None) -> str:
+    """The line that fulfils an origin's attribution duty; the source's own text where it gives one."""
+    licence = Licence.from_json(origin.licence_facts)
+    if origin.attribution:
+        return own_credit(origin.attribution, licence, changes=changes)
+    return credit_line(
+        title=origin.title,
+        creator=origin.creator,
+        creator_url=origin.creator_url,
+        source_url=origin.landing_url,
+        licence=licence,
+        changes=changes,
+    )
 
 
 def _script(session: Session, film: Film) -> dict[str, Any] | None:
@@ -198,7 +200,7 @@ def _take(session: Session, take: Take) -> dict[str, Any]:
         "made_from": {
             "asset_id": str(take.source_asset_id),
             "file": _file(picture),
-            **_origin(origin, sound=False),
+            **_origin(origin, changes=changes_of(session, take)),
         }
         if take.source_asset_id
         else None,
@@ -212,7 +214,7 @@ def _music(session: Session, film: Film) -> dict[str, Any] | None:
     return {
         "asset_id": asset_id,
         "file": _file(latest_rendition(session, UUID(asset_id), RenditionRole.ORIGINAL)),
-        **_origin(session.get(Origin, UUID(asset_id)), sound=True),
+        **_origin(session.get(Origin, UUID(asset_id)), changes=MUSIC_CHANGES),
     }
 
 

@@ -10,12 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, Invalid, NotFound
-from core.licences import Licence, LicenceClass, parse_licence
+from core.licences import OWN_WORK, Licence, LicenceClass, parse_licence
 from db.assets import Asset, Clip, Origin, RenditionRole, Upload
 from services.paging import Page, Window, read_page
 from services.renditions import StoredFile, add_rendition, keep_blob
 
-OWN_WORK = "LicenseRef-Own"
 MIMES = ("image/", "video/", "audio/", "application/octet-stream", "application/ogg", "font/")
 
 
@@ -98,6 +97,13 @@ def own_or_licensed(rights: dict[str, Any]) -> Licence:
     return parse_licence(rights.get("licence_url"), rights["licence"])
 
 
+def said_by_sender(upload: Upload) -> dict[str, Any]:
+    """Who vouches for an upload's licence, and what they said of it."""
+    names = ("licence", "licence_url", "creator", "source_url")
+    said = {name: upload.licence[name] for name in names if name in upload.licence}
+    return {"said_by": "user", "user_id": str(upload.created_by) if upload.created_by else None, "said": said}
+
+
 def make_clip(session: Session, upload: Upload, stored: StoredFile) -> Clip:
     """Make the clip of a complete upload at once, for a job that probes it in its own first step."""
     clip = Clip(
@@ -124,6 +130,7 @@ def make_clip(session: Session, upload: Upload, stored: StoredFile) -> Clip:
             licence_url=licence.url,
             licence_facts=licence.to_json(),
             raw_licence=rights["licence"],
+            licence_proof=said_by_sender(upload),
         )
     )
     add_rendition(

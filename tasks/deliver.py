@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from core.errors import Invalid
+from core.licences import one_line
 from db.assets import Film, Rendition, RenditionRole
 from db.work import Job, JobKind
 from media.captions import make_cues, to_srt, to_vtt
@@ -33,6 +34,10 @@ _MIMES = {
     "credits_json": ("credits.json", "application/json"),
     "manifest": ("manifest.json", "application/json"),
 }
+_COLUMNS = (
+    *("name", "kind", "creator", "landing_url", "licence", "licence_url", "credit", "used_in"),
+    *("changes", "share_alike", "restrictions", "retrieved_at"),
+)
 
 
 @step("export", soft=900, hard=960)
@@ -86,21 +91,22 @@ def _text(run: Run, session: Any, kind: str, film: Film, entries: list[dict[str,
     if kind == "credits_json":
         return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
     if kind == "credits_txt":
-        lines = [entry["credit"] or f"{entry['name']} (own work)" for entry in entries]
-        return "\n".join([f"{film.name}: credits", "", *lines, ""])
-    columns = ("name", "kind", "creator", "landing_url", "licence", "licence_url", "credit")
+        lines = [entry["credit"] or f"{one_line(entry['name'])} (own work)" for entry in entries]
+        return "\n".join([f"{one_line(film.name)}: credits", "", *lines, ""])
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow([*columns, "used_in"])
+    writer.writerow(_COLUMNS)
     for entry in entries:
-        writer.writerow([*(_cell(entry.get(column)) for column in columns), "; ".join(entry["used_in"])])
+        writer.writerow([_cell(entry.get(column)) for column in _COLUMNS])
     return table.getvalue()
 
 
 def _cell(value: Any) -> str:
-    """A CSV cell that no spreadsheet takes for a formula."""
-    text = str(value or "")
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """A CSV cell of one line that no spreadsheet takes for a formula; a list is joined."""
+    if isinstance(value, list):
+        value = "; ".join(str(one) for one in value)
+    text = one_line({True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 @step("close")

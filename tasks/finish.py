@@ -26,8 +26,10 @@ from services import inputs
 from services.films import usable_take
 from services.manifest import credits_text, list_credits
 from services.renditions import latest_rendition
+from services.rights import require_licensed, used_assets, warn_of_rights
 from services.timeline import LEAD_IN, Placed, film_words, place_shots
 from tasks.library import blob_path, original_of
+from tasks.source import licence_policy
 from tasks.step import Run, step
 from tasks.wiring import fonts_folder
 
@@ -93,6 +95,7 @@ def render_segment(run: Run) -> None:
         here = next(item for item in placed if item.shot.id == run.subject_id)
         take = usable_take(session, here.shot)
         rendition = original_of(session, take) if take is not None else None
+        require_licensed(used_assets(session, film.id), licence_policy(run.params))
     if rendition is None and run.params["on_shot_failure"] == "halt":
         raise Permanent(f"{here.shot.name} has no usable take.", code="no_take")
     fades = (FADE if here.start == 0 else 0.0, 0.0)
@@ -224,6 +227,7 @@ def mix_sound(run: Run) -> None:
         digests = {rendition.asset_id: rendition.blob_sha256 for rendition, _ in voices}
         own = _takes_heard(session, run, placed)
         text = credits_text(film, list_credits(session, film.id), run.params)
+        require_licensed(used_assets(session, film.id), licence_policy(run.params))
         music_id = film.metadata_.get("music_asset_id")
         music = latest_rendition(session, UUID(music_id), RenditionRole.ORIGINAL) if music_id else None
     bed = music.blob_sha256 if music is not None else None
@@ -317,6 +321,7 @@ def compose(run: Run) -> None:
         proxies = [latest_rendition(session, owner, RenditionRole.SEGMENT_PROXY) for owner in owners]
         lights = [needed(proxy, "a segment's proxy") for proxy in proxies]
         sound = needed(latest_rendition(session, film.id, RenditionRole.SOUND), "the sound")
+        require_licensed(used_assets(session, film.id), licence_policy(run.params))
         entries = list_credits(session, film.id)
     words = film_words(placed)
     srt = to_srt(make_cues(words)) if words else ""
@@ -349,6 +354,7 @@ def compose(run: Run) -> None:
             parents=[*(light.id for light in lights), sound.id],
             tool="ffmpeg",
         )
+        warn_of_rights(session.get_one(Job, run.job.id), used_assets(session, film.id))
         run.result = {**made, "rendition_id": str(master.id)}
 
 

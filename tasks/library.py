@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -11,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from core.errors import NotFound, Permanent
 from core.guard import is_public
-from core.licences import Licence, credit_line
+from core.licences import Licence
+from core.redact import redact
 from db.assets import (
     Asset,
     AssetKind,
@@ -27,10 +29,12 @@ from scrapers.base import Candidate
 from services.duplicates import link_duplicates
 from services.fingerprints import add_hashes
 from services.renditions import add_rendition, latest_rendition
+from services.rights import note_licence
 from tasks.inspection import Inspected
 from tasks.step import storage
 
 _PROVENANCE = ("title", "landing_url", "use_url", "creator", "creator_url", "attribution")
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _ROWS: dict[str, type[MediaAsset]] = {"image": Image, "clip": Clip, "audio": Audio}
 
 
@@ -48,7 +52,7 @@ def keep_asset(
 ) -> MediaAsset:
     """Make an asset of an inspected file, once per source and item; its origin says the licence.
 
-    An item that was deleted here and is wanted again comes back.
+    An item that was deleted here and is wanted again comes back, under the licence it was kept with.
     """
     # two films that keep the same picture at once; one lock for all items, so that none can deadlock
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(workspace_id), 0))))
@@ -60,6 +64,7 @@ def keep_asset(
     if known is not None:
         asset = session.get_one(MediaAsset, known)
         asset.deleted_at = None
+        note_licence(session, session.get_one(Origin, known), licence, raw_licence)
         return asset
     asset = _ROWS[inspected.kind](
         workspace_id=workspace_id, name=name[:300], sha256=inspected.stored.sha256, **inspected.facts
@@ -113,9 +118,35 @@ def keep_found(
         foreign_id=foreign_id or found.foreign_id,
         licence=found.licence,
         raw_licence=found.raw_licence,
-        origin={name: getattr(found, name) for name in _PROVENANCE}
-        | {"media_url": found.media_url if found.expires_at is None else None},
+        origin={
+            **{name: getattr(found, name) for name in _PROVENANCE},
+            "media_url": found.media_url if found.expires_at is None else None,
+            "restrictions": list(found.restrictions),
+            "licence_proof": _proof(found),
+        },
     )
+
+
+def _proof(found: Candidate) -> dict[str, Any]:
+    """What the source's item said beside the licence, bounded, and without secrets or people's addresses."""
+    said = {
+        "title": found.title,
+        "creator": found.creator,
+        "attribution": found.attribution,
+        "description": found.description,
+        "tags": ", ".join(found.tags),
+        "restrictions": ", ".join(found.restrictions),
+    }
+    return {
+        "said_by": found.source,
+        "raw": _evidence(found.raw_licence),
+        "page": found.landing_url,
+        "item": {name: _evidence(text) for name, text in said.items() if text},
+    }
+
+
+def _evidence(text: str) -> str:
+    return _EMAIL.sub("(address)", redact(text))[:500]
 
 
 def known_asset(session: Session, workspace_id: UUID, source: str, foreign_id: str) -> UUID | None:
@@ -153,18 +184,6 @@ def original_of(session: Session, asset: Asset) -> Rendition:
 
 def is_picture(asset: Asset) -> bool:
     return asset.kind in (AssetKind.IMAGE, AssetKind.CLIP)
-
-
-def credit_of(origin: Origin, *, changes: str | None = None) -> str:
-    """The line that fulfils an origin's attribution duty (title, author, source, licence)."""
-    return origin.attribution or credit_line(
-        title=origin.title,
-        creator=origin.creator,
-        creator_url=origin.creator_url,
-        source_url=origin.landing_url,
-        licence=Licence.from_json(origin.licence_facts),
-        changes=changes,
-    )
 
 
 def blob_path(rendition: Rendition) -> Any:

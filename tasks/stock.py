@@ -125,7 +125,10 @@ def _named(session: Session, run: Run, reference: str) -> Found | UUID:
 
 def _unless_known(session: Session, run: Run, found: Found) -> Found | UUID:
     licence_policy(run.params).check(found.licence)
-    return known_asset(session, run.held.workspace_id, found.source, found.foreign_id) or found
+    known = known_asset(session, run.held.workspace_id, found.source, found.foreign_id)
+    if known is not None and session.get_one(Origin, known).licence != found.licence.id:
+        return found  # what the source says now is noted where it is kept
+    return known or found
 
 
 def _fetch(

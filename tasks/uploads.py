@@ -11,7 +11,7 @@ from core.errors import PipelineError
 from core.settings import get_settings
 from db.assets import Blob, MediaAsset, Upload
 from db.session import reading, transaction
-from services.uploads import own_or_licensed
+from services.uploads import own_or_licensed, said_by_sender
 from tasks.app import app
 from tasks.inspection import Desk, Inspected, inspect
 from tasks.library import keep_asset
@@ -67,6 +67,7 @@ def inspect_upload(upload_id: str) -> None:
                 "title": upload.filename,
                 "landing_url": upload.licence.get("source_url"),
                 "creator": upload.licence.get("creator"),
+                "licence_proof": said_by_sender(upload),
             },
         )
         asset.created_by = upload.created_by

@@ -670,6 +670,12 @@ def upgrade() -> None:
         sa.Column("raw_licence", sa.Text(), nullable=False),
         sa.Column("attribution", sa.Text(), nullable=True),
         sa.Column(
+            "restrictions", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False
+        ),
+        sa.Column(
+            "licence_proof", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False
+        ),
+        sa.Column(
             "retrieved_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
         sa.CheckConstraint("licence <> ''", name=op.f("ck_origins_licence_present")),
