@@ -273,6 +273,11 @@ def check_kind(path: Path, candidate: Candidate) -> str:
     return mime
 
 
+def shape_of(width: int, height: int) -> Orientation:
+    ratio = width / height
+    return "landscape" if ratio > 1.15 else "portrait" if ratio < 0.87 else "square"
+
+
 def _long_enough(candidate: Candidate, query: Query) -> bool:
     if query.min_duration is None or candidate.duration is None:
         return True
@@ -283,6 +288,4 @@ def _misfit(candidate: Candidate, wanted: Orientation | None) -> int:
     """Sort key: 0 = as wanted or unknown, 1 = another orientation."""
     if wanted is None or not candidate.width or not candidate.height:
         return 0
-    ratio = candidate.width / candidate.height
-    has = "landscape" if ratio > 1.15 else "portrait" if ratio < 0.87 else "square"
-    return 0 if has == wanted else 1
+    return 0 if shape_of(candidate.width, candidate.height) == wanted else 1

@@ -41,11 +41,14 @@ def search_source(run: Run) -> None:
 def _search(run: Run) -> dict[str, Any]:
     params = run.params
     policy = licence_policy(params)
+    width, height = reversed(FRAME) if params["orientation"] == "portrait" else FRAME
     query = Query(
         words=tuple(params["words"]),
         kind=params["kind"],
         orientation=params["orientation"],
         limit=params["keep"] * 2,
+        width=width,
+        height=height,
     )
     lists = search(run, [run.held.variant], [query]).found[run.held.variant]
     found = [candidate for one in lists for candidate in one]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from core.licences import LicenceClass, LicencePolicy
 from db.assets import Film, RenditionRole, Shot
 from providers.base import SpeechProvider, SpeechRequest
 from scrapers.base import Candidate as Found
-from scrapers.base import Query
+from scrapers.base import Query, shape_of
 from scrapers.kinds import Kind
 from scrapers.scoring import Wish
 from services import inputs
@@ -96,16 +96,19 @@ def find_stock(run: Run) -> None:
     made = run.remember(**asked, sources=slugs if words else [])
     if made is None:
         wish = Wish(words, film.width, film.height, float(asked["at_least"]))
-        made = {"found": judge(_search(run, words, slugs), wish, licence_policy(run.params)) if words else []}
+        offered = _search(run, film, words, slugs) if words else []
+        made = {"found": judge(offered, wish, licence_policy(run.params))}
         look_at(run, made["found"])
     with run.saving() as session:
         keep_candidates(session, session.get_one(Film, run.film_id), run.subject_id, made["found"])
         run.result = made
 
 
-def _search(run: Run, words: tuple[str, ...], slugs: list[str]) -> list[tuple[int, Found]]:
+def _search(run: Run, film: Film, words: tuple[str, ...], slugs: list[str]) -> list[tuple[int, Found]]:
     """Ask every source; one that fails is a warning as long as another one answers."""
-    queries = [Query(words=words, kind=kind, limit=PER_SOURCE) for kind in _PICTURES]
+    width, height = film.width, film.height
+    asked = Query(words, limit=PER_SOURCE, orientation=shape_of(width, height), width=width, height=height)
+    queries = [replace(asked, kind=kind) for kind in _PICTURES]
     offered = search(run, slugs, queries).found.values()
     return [placed for lists in offered for one in lists for placed in enumerate(one)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -9,17 +10,19 @@ import pytest
 from sqlalchemy import select
 
 from core.errors import Retryable
+from core.settings import get_settings
 from db.assets import Shot
+from db.candidates import Candidate
 from db.session import reading, transaction
 from db.sources import SourceError
 from db.work import StepState
 from scrapers.base import Query
-from services.films import found_candidates
 from services.sources import read_standings
 from services.steps import StepPlan
 from tasks import search as searching
 from tasks import wiring
 from tests.loopback import Loopback, Reply
+from tests.scrapers.test_pexels import file, video
 from tests.services.buying import make_shots
 from tests.services.makers import make_job, plan, see_job, see_step
 from tests.sources_made_up import MadeUp, Registered, answering, items
@@ -95,8 +98,8 @@ def test_what_one_has_answered_before_it_failed_is_kept(sources):
 # -- through the steps ------------------------------------------------------------------------------
 
 
-def film_step(house, slugs):
-    job_id = make_job(house, params={"sources": slugs})
+def film_step(house, slugs, **brief):
+    job_id = make_job(house, params={"sources": slugs, **brief})
     shots = make_shots(job_id)
     with transaction() as session:
         for shot in shots:
@@ -122,14 +125,9 @@ def test_a_film_goes_on_without_a_source_that_is_down_and_says_so_once(house, so
         standings = read_standings(session, house.workspace_id)
         assert {slug: one.failures for slug, one in standings.items()} == {"down": 1, "well": 0}
     with reading() as session:
-        (rows,) = found_candidates(session, _shots(session, job_id)).values()
-        assert {row.source for row in rows} == {"well"}
-
-
-def _shots(session, job_id):
-    from services.films import film_shots
-
-    return film_shots(session, see_job(job_id).film_id)
+        film = see_job(job_id).film_id
+        rows = session.scalars(select(Candidate.source).where(Candidate.film_id == film)).all()
+    assert list(rows) == ["well", "well"]
 
 
 def test_when_no_source_answers_the_step_is_tried_again(house, sources):
@@ -166,3 +164,30 @@ def test_the_job_scrape_comes_through_the_same_code(house, sources):
     assert [item["foreign_id"] for item in see_step(one).result["found"]] == ["a", "b", "c"]
     assert (see_step(other).state, see_step(other).error_code) == (StepState.FAILED, "http_403")
     assert threads == ["search-well"] * 3
+
+
+@pytest.mark.parametrize(
+    ("format_", "size", "width", "orientation"),
+    [("16:9", "small", 1280, "landscape"), ("9:16", "small", 720, "portrait")],
+)
+def test_a_film_asks_for_its_shape_and_takes_no_file_larger_than_its_frame_needs(
+    house, monkeypatch, format_, size, width, orientation
+):
+    sizes = [(640, 360), (1280, 720), (1920, 1080), (3840, 2160)]
+    files = [file(*(pair if format_ == "16:9" else pair[::-1])) for pair in sizes]
+
+    def answer(ask):
+        found = {"videos": [video(1, *files)]} if "videos" in ask.path else {"photos": []}
+        return Reply(body=json.dumps(found).encode())
+
+    with Loopback(answer) as server:
+        monkeypatch.setenv("PEXELS_API_KEY", "key")
+        monkeypatch.setenv("PEXELS_URL", f"{server.url}/v1")
+        get_settings.cache_clear()
+        wiring.http_client.cache_clear()
+        _, (step_id,) = film_step(house, ["pexels"], format=format_, size=720)
+        work_on(step_id)
+    wiring.http_client.cache_clear()
+    assert {(ask.query["orientation"], ask.query["size"]) for ask in server.asks} == {(orientation, size)}
+    (item,) = see_step(step_id).result["found"]
+    assert item["facts"]["width"] == width

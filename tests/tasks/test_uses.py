@@ -9,7 +9,8 @@ import redis
 from sqlalchemy import select
 
 from core.settings import get_settings
-from db.assets import Asset, Candidate, Origin, Shot
+from db.assets import Asset, Origin, Shot
+from db.candidates import Candidate
 from db.session import reading, transaction
 from db.work import Step, StepState
 from scrapers.sources.unsplash import Unsplash
@@ -140,14 +141,14 @@ def test_the_still_that_a_vendor_begins_with_is_told_of_too(house, unsplash):
 
 def test_a_ranked_candidate_is_told_of(house, unsplash):
     site = unsplash()
-    _, shot, keep = order(house)
+    job_id, shot, keep = order(house)
     found = Unsplash(wiring.http_client(), get_settings()).parse(site.photo("lake-1"))
     with transaction() as session:
         row = session.get_one(Shot, shot)
         session.add(
             Candidate(
-                workspace_id=row.workspace_id, shot_id=shot, source="unsplash", foreign_id="lake-1", kind="image",
-                score=1.0, reasons={}, facts=found.to_json(), position=0,
+                workspace_id=row.workspace_id, film_id=see_job(job_id).film_id, shot_id=shot, source="unsplash",
+                foreign_id="lake-1", kind="image", score=1.0, score_version=1, facts=found.to_json(), position=0,
             )
         )  # fmt: skip
     assert again(keep).result["uses"] == TOLD
