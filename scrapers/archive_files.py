@@ -15,7 +15,8 @@ from scrapers.values import number, rows, seconds, text, true
 
 LARGEST = 150 << 20
 """Bytes of a file that is chosen by itself; a script may name a larger one."""
-_TALL = 720  # short side from which a derivative of a film is good enough
+TALL = 720
+"""Short side from which a derivative of a film is good enough where nobody tells the frame."""
 _SUFFIXES: dict[Kind, tuple[str, ...]] = {
     "clip": (".mp4", ".m4v", ".mov", ".mpg", ".mpeg", ".avi", ".webm", ".mkv", ".ogv"),
     "audio": (".wav", ".flac", ".aif", ".aiff", ".mp3", ".ogg", ".oga", ".opus", ".m4a"),
@@ -40,6 +41,7 @@ class File:
     height: int | None
     length: float | None
     sha1: str | None
+    md5: str | None
     title: str | None
     creator: str | None
 
@@ -62,14 +64,17 @@ def read_files(listed: Any) -> list[File]:
     return [file for row in rows(listed) if (file := _file(row, made_from)) is not None]
 
 
-def works(listed: Any, kind: Kind) -> list[Work]:
-    """Return the works of `kind` in the order listed, each with the best of its renditions."""
+def works(listed: Any, kind: Kind, tall: int = TALL) -> list[Work]:
+    """Return the works of `kind` in the order listed, each with the best of its renditions.
+
+    `tall` is the short side of the frame that a film has to fill.
+    """
     found: dict[str, list[File]] = {}
     pictures = _thumbnails(listed)
     for file in read_files(listed):
         if file.kind == kind and (file.size or 0) <= LARGEST:
             found.setdefault(file.work, []).append(file)
-    best = {work: _best(kind, files) for work, files in found.items()}
+    best = {work: _best(kind, files, tall) for work, files in found.items()}
     return [
         Work(file, pictures.get(work) or pictures.get("")) for work, file in best.items() if file is not None
     ]
@@ -99,6 +104,7 @@ def _file(row: dict[str, Any], made_from: dict[str, str | None]) -> File | None:
         height=number(row.get("height")),
         length=seconds(row.get("length")),
         sha1=text(row.get("sha1")),
+        md5=text(row.get("md5")),
         title=text(row.get("title")),
         creator=text(row.get("creator")) or text(row.get("artist")),
     )
@@ -123,7 +129,7 @@ def _thumbnails(listed: Any) -> dict[str, str]:
     return {work: sorted(names)[len(names) // 2] for work, names in found.items()}
 
 
-def _best(kind: Kind, files: Sequence[File]) -> File | None:
+def _best(kind: Kind, files: Sequence[File], needed: int) -> File | None:
     """Choose by kind, best rendition first."""
     if kind == "image":
         return _first([f for f in files if f.original], files)
@@ -138,7 +144,7 @@ def _best(kind: Kind, files: Sequence[File]) -> File | None:
         )
     modern = [f for f in files if f.suffix in (".mp4", ".m4v") and not f.small]
     original = [f for f in files if f.original]
-    tall = [f for f in modern if _short_side(f) >= _TALL]
+    tall = [f for f in modern if _short_side(f) >= needed]
     taller = [f for f in original if _short_side(f) > max(map(_short_side, modern), default=-1)]
     return _first(tall, taller, modern, original, [f for f in files if f.small], files)
 

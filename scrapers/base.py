@@ -54,8 +54,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A found item, not yet kept. `duration` in seconds, `size` in bytes, `sha1` of exactly `media_url`.
+    """A found item, not yet kept. `duration` in seconds, `size` in bytes.
 
+    `sha1` and `md5` are those of exactly `media_url`.
     `width`, `height` and `fps` are of `media_url`, not of a larger original. `preview_url` is a small picture
     of it for people and for look-alikes; `is_preview` says that the file itself is less than what its author
     gave. `popularity` is what the source counts (downloads, views, likes), comparable within it only.
@@ -82,6 +83,7 @@ class Candidate:
     size: int | None = None
     mime: str | None = None
     sha1: str | None = None
+    md5: str | None = None
     tags: tuple[str, ...] = ()
     attribution: str | None = None
     generated: str | None = None

@@ -27,6 +27,7 @@ from scrapers.html_text import plain_text
 from scrapers.kinds import Kind
 from scrapers.replies import json_object, throttled
 from scrapers.values import counted, decimal, fields, ident, number, text, texts, true, web
+from scrapers.words import fewer
 
 _FIELDS = (
     "id,url,name,tags,description,created,license,type,channels,filesize,bitrate,bitdepth,duration,samplerate,"
@@ -54,26 +55,14 @@ class Freesound(Source):
     limits: ClassVar[SourceLimits] = SourceLimits(per_minute=60, per_day=2000, downloads_at_once=2)
 
     def pages(self, query: Query) -> Iterator[Sequence[Any]]:
-        size = min(_PAGE, max(15, query.limit))
-        params = {
-            "query": " ".join(re.sub(r'["\\]', " ", word).strip(" -+") for word in query.words),
-            "filter": f"{_LICENCES} duration:[{query.min_duration or 0:g} TO {_LONGEST}]",
-            "fields": _FIELDS,
-            "page_size": str(size),
-        }
-        page = 1
-        while True:
-            past_the_end = (404,) if page > 1 else ()
-            answer = self._ask("/search/", {**params, "page": str(page)}, past_the_end)
-            data = fields(answer.json()) if answer.status == 200 else {}
-            found = data.get("results")
-            if not isinstance(found, list) or not found:
+        words = [word for phrase in query.words for word in _words(phrase)]
+        for asked in fewer(words):  # all words must match
+            found = False
+            for page in self._search(asked, query):
+                found = True
+                yield page
+            if found:
                 return
-            yield found
-            count = number(data.get("count"))
-            if page * size >= count if count else not data.get("next"):
-                return
-            page += 1
 
     def parse(self, item: Any) -> Candidate | None:
         """Read one sound; None without an id, a preview or any statement of a licence, or when explicit."""
@@ -119,6 +108,28 @@ class Freesound(Source):
             raise NotFound(f"Freesound has no usable sound {foreign_id}")
         return candidate
 
+    def _search(self, words: Sequence[str], query: Query) -> Iterator[Sequence[Any]]:
+        size = min(_PAGE, max(15, query.limit))
+        params = {
+            "query": " ".join(words),
+            "filter": f"{_LICENCES} duration:[{query.min_duration or 0:g} TO {_LONGEST}]",
+            "fields": _FIELDS,
+            "page_size": str(size),
+        }
+        page = 1
+        while True:
+            past_the_end = (404,) if page > 1 else ()
+            answer = self._ask("/search/", {**params, "page": str(page)}, past_the_end)
+            data = fields(answer.json()) if answer.status == 200 else {}
+            found = data.get("results")
+            if not isinstance(found, list) or not found:
+                return
+            yield found
+            count = number(data.get("count"))
+            if page * size >= count if count else not data.get("next"):
+                return
+            page += 1
+
     def _ask(self, path: str, params: dict[str, str], expect: tuple[int, ...]) -> Answer:
         key = self.own.api_key.get_secret_value() if self.own.api_key else ""
         return self.http.get(
@@ -128,6 +139,11 @@ class Freesound(Source):
             expect=(*expect, 429),
             check=_check,
         )
+
+
+def _words(phrase: str) -> list[str]:
+    """Take a phrase apart; quotes and leading signs would be orders to the search."""
+    return [word for part in re.sub(r'["\\]', " ", phrase).split() if (word := part.lstrip("-+"))]
 
 
 def _check(answer: Answer) -> None:

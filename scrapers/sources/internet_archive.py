@@ -14,6 +14,7 @@ Traps    most fields are text or a list; `uploader` may be an e-mail address and
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,10 +24,11 @@ from urllib.parse import quote
 from core.answers import Answer
 from core.errors import NotFound, Permanent, Retryable, Unlicensed
 from core.licences import Licence, parse_licence
-from scrapers.archive_files import Work, read_files, works
+from scrapers.archive_files import TALL, Work, read_files, works
 from scrapers.base import Candidate, Query, Source, SourceLimits
 from scrapers.html_text import plain_text
 from scrapers.kinds import Kind
+from scrapers.renditions import FRAME, Frame, frame_of
 from scrapers.values import counted, fields, number, rows, text, texts, true
 from scrapers.words import fewer, word_score
 
@@ -47,7 +49,7 @@ _FIELDS = (
 )
 _ROWS = 50
 _REACHABLE = 10_000
-_LOOKUPS = 12  # questions about single items that one search may ask
+_LOOKUPS = 6  # questions about single items that one search may ask
 _PER_ITEM = 3  # works of one item that one search offers
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 _SPECIAL = re.compile(r'([+\-&|!(){}\[\]^"~*?:\\/])')
@@ -90,7 +92,7 @@ class InternetArchive(Source):
         if identifier is None or not stated or not self._open_to_all(item, facts) or not self._listed(facts):
             return None
         kind = _KIND_OF.get((text(facts.get("mediatype")) or "").lower())
-        found = works(item.get("files"), kind) if kind else []
+        found = works(item.get("files"), kind, _short(frame_of(item))) if kind else []
         work = _chosen(item, found)
         if work is None:
             return None
@@ -115,6 +117,7 @@ class InternetArchive(Source):
             duration=file.length,
             size=file.size,
             sha1=file.sha1,
+            md5=file.md5,
             tags=_subjects(facts),
             attribution=_credit(title, creator, licence, landing),
             description=plain_text(" ".join(texts(facts.get("description"))))[0] or "",
@@ -142,10 +145,17 @@ class InternetArchive(Source):
         raise NotFound(f"the Internet Archive has no {foreign_id} with a licence that may be downloaded")
 
     def fetch(self, candidate: Candidate, out: Path, max_bytes: int) -> None:
+        """Fetch and check what the Archive promises of a file besides its SHA-1: its size, its MD5."""
         super().fetch(candidate, out, max_bytes)
-        if candidate.size is not None and out.stat().st_size != candidate.size:
-            out.unlink(missing_ok=True)
-            raise Retryable(f"{self.slug}: {candidate.title!r} arrived with another size than promised")
+        with out.open("rb") as f:
+            md5 = hashlib.file_digest(f, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        for what, promised, got in (
+            ("size", candidate.size, out.stat().st_size),
+            ("MD5", candidate.md5, md5),
+        ):
+            if promised is not None and str(promised).lower() != str(got):
+                out.unlink(missing_ok=True)
+                raise Retryable(f"{self.slug}: {candidate.title!r} arrived with another {what} than promised")
 
     # -- asking -----------------------------------------------------------------------------------
 
@@ -178,9 +188,9 @@ class InternetArchive(Source):
             item = self._item(identifier)
         except NotFound:
             return []
-        names = [work.best for work in works(item.get("files"), query.kind)]
+        names = [work.best for work in works(item.get("files"), query.kind, _short(query.frame))]
         names.sort(key=lambda file: -word_score(query.words, f"{file.title or ''} {file.name}", ()))
-        more = {"_downloads": doc.get("downloads")}
+        more = {"_downloads": doc.get("downloads"), FRAME: query.frame}
         return [{**item, **more, "_file": file.name} for file in names[:_PER_ITEM]]
 
     def _item(self, identifier: str) -> dict[str, Any]:
@@ -273,6 +283,10 @@ def _credit(title: str, creator: str | None, licence: Licence, landing: str) -> 
     by = f" by {creator}" if creator else ""
     deed = f" ({licence.url})" if licence.url else ""
     return f"{title}{by}, {licence.name}{deed}, via Internet Archive <{landing}>"
+
+
+def _short(frame: Frame | None) -> int:
+    return min(frame) if frame else TALL
 
 
 def _escaped(word: str) -> str:

@@ -107,6 +107,16 @@ def test_a_search_asks_by_licence_and_length_for_named_fields_with_the_key_in_a_
     assert "the-key" not in str(ask.query)
 
 
+def test_all_words_must_match_so_a_search_without_hits_is_asked_with_fewer():
+    def few(ask):
+        known = ask.query["query"] == "rain on"
+        return reply({"count": int(known), "next": None, "results": [sound(1)] * known})
+
+    with Loopback(few) as server:
+        assert len(source(server).search(Query(("rain on", "a roof"), "audio"))) == 1
+    assert [ask.query["query"] for ask in server.asks] == ["rain on a roof", "rain on"]
+
+
 def test_pages_are_asked_by_number_until_the_count_is_reached():
     with Loopback(Fake(total=310)) as server:
         assert len(source(server).search(Query(("rain",), "audio", limit=1000))) == 310
