@@ -132,10 +132,10 @@ class SourceLimits:
     """
 
     per_minute: int = 0
-    per_hour: int = 0
     per_day: int = 0
     downloads_at_once: int = 0
     cache_seconds: float = 3600.0
+    per_hour: int = 0
 
 
 class Source:

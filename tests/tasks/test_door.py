@@ -6,6 +6,7 @@ import multiprocessing
 import socket
 import threading
 import time
+import zlib
 
 import pytest
 from redis import Redis
@@ -16,6 +17,7 @@ from core.settings import get_settings
 from scrapers.base import Query, SourceLimits
 from tasks import door, limits, wiring
 from tests.loopback import Loopback, Reply
+from tests.scrapers import test_pixabay as pixabay
 from tests.scrapers.makers import picture
 from tests.services.makers import at_once
 from tests.sources_made_up import Registered, items
@@ -293,3 +295,23 @@ def test_an_address_that_is_not_public_is_refused_behind_the_door_too(sources, t
             wiring.open_source("made_up").http.download(f"{server.url}/a", tmp_path / "a", 10)
         assert caught.value.code == "address_refused"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_of_pixabay_serves_for_a_day_ages_meanwhile_and_is_kept_without_its_key(
+    sources, redis, monkeypatch
+):
+    with Loopback(pixabay.Site(3)) as server:
+        monkeypatch.setenv("PIXABAY_API_KEY", pixabay.KEY)
+        monkeypatch.setenv("PIXABAY_URL", f"{server.url}/api")
+        get_settings.cache_clear()
+        wiring.http_client.cache_clear()
+        first = wiring.open_source("pixabay").search(QUERY)
+        time.sleep(1.1)
+        again = wiring.open_source("pixabay").search(QUERY)
+        assert len(server.asks) == 1
+    assert [one.expires_at for one in again] == [one.expires_at for one in first], "its links are no younger"
+    (key,) = redis.keys("callsheet:source:pixabay:answer:*")
+    assert 86_000 < redis.ttl(key) <= 86_400
+    kept = zlib.decompress(redis.get(key)).decode()
+    assert "quiet-lake-dawn" in kept
+    assert pixabay.KEY not in kept + key.decode()
