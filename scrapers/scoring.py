@@ -12,10 +12,13 @@ from typing import Any
 
 from core.licences import Licence, LicenceClass
 from scrapers.base import Candidate
+from scrapers.meaning import nearness
 from scrapers.words import Said, relevance, stem
 
-SCORE_VERSION = 1
-"""Raise it with any change of marks or weights: scores of two versions are not compared."""
+SCORE_VERSION, WITH_MEANING = 1, 2
+"""Of scores by words, and by meaning too. New numbers with any change of marks or weights."""
+MEANING = 0.3
+"""Share of the relevance that is nearness in meaning, where it can be told."""
 WEIGHTS = {
     "relevance": 0.45,
     "order": 0.15,
@@ -57,6 +60,7 @@ class Score:
     total: float
     parts: dict[str, dict[str, float]]
     """`{name: {"mark": 0..1, "weight": …}}`."""
+    version: int = SCORE_VERSION
 
 
 def score_all(found: Sequence[tuple[int, Candidate]], wish: Wish) -> list[Score]:
@@ -68,8 +72,14 @@ def score_all(found: Sequence[tuple[int, Candidate]], wish: Wish) -> list[Score]
     most: dict[str, int] = {}
     for _, one in found:
         most[one.source] = max(most.get(one.source, 0), one.popularity or 0)
+    relevant_marks = relevance(wish.words, told)
+    near = nearness(wish.words, [" ".join((said.title, *said.tags)) for said in told])
+    version = SCORE_VERSION if near is None else WITH_MEANING
+    if near is not None:
+        pairs = zip(relevant_marks, near, strict=True)
+        relevant_marks = [max(mark, (1 - MEANING) * mark + MEANING * nearby) for mark, nearby in pairs]
     scores = []
-    for (order, one), relevant in zip(found, relevance(wish.words, told), strict=True):
+    for (order, one), relevant in zip(found, relevant_marks, strict=True):
         marks = {
             "relevance": relevant,
             "order": 1 / (1 + order / 4),
@@ -79,7 +89,9 @@ def score_all(found: Sequence[tuple[int, Candidate]], wish: Wish) -> list[Score]
             "popularity": _popularity(one, most[one.source]),
         }
         parts = {name: {"mark": round(mark, 4), "weight": WEIGHTS[name]} for name, mark in marks.items()}
-        scores.append(Score(round(sum(WEIGHTS[name] * mark for name, mark in marks.items()), 4), parts))
+        scores.append(
+            Score(round(sum(WEIGHTS[name] * mark for name, mark in marks.items()), 4), parts, version)
+        )
     return scores
 
 
@@ -139,4 +151,4 @@ def _ramp(value: float, nothing: float, full: float) -> float:
 
 
 def explain(score: Score) -> dict[str, Any]:
-    return {"score": score.total, "parts": score.parts, "score_version": SCORE_VERSION}
+    return {"score": score.total, "parts": score.parts, "score_version": score.version}
