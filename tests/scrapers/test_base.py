@@ -50,6 +50,20 @@ def candidate(**kw):
     return Candidate(**{**facts, **kw})
 
 
+@pytest.mark.parametrize(
+    ("page", "same"),
+    [("https://www.flickr.com/photos/ann/4711/", "http://flickr.com/photos/1@N04/4711/in/photostream?utm_source=x"),
+     ("https://freesound.org/people/Ann/sounds/42/", "https://freesound.org/s/42/"),
+     ("https://x.example/a/?b=1&a=2", "http://www.x.example/a?a=2&b=1&utm_medium=y")],
+)  # fmt: skip
+def test_one_page_is_written_one_way(page, same):
+    assert candidate(landing_url=page).canonical_url == candidate(landing_url=same).canonical_url
+
+
+def test_an_address_that_is_none_has_no_canonical_form():
+    assert candidate(landing_url="https://[").canonical_url is None
+
+
 @pytest.mark.parametrize("text", ["<![odd one[ x", "a<![if gte mso]>b<![endif]>", "<3", "&#xD800;", "<!x"])
 def test_broken_markup_never_stops_the_reading(text):
     assert plain_text(f"{text}> after")[0].endswith("after")
