@@ -120,13 +120,18 @@ def require_licensed(used: Iterable[Used], policy: LicencePolicy) -> None:
 def note_licence(session: Session, origin: Origin, licence: Licence, raw: str) -> None:
     """Write down that a source says another licence now; the one it was kept under stays in force."""
     said = {"licence": licence.id, "url": licence.url, "raw": raw[:500]}
-    noted = list(origin.licence_proof.get("changed", ()))
-    last = noted[-1] if noted else {"licence": origin.licence, "url": origin.licence_url}
+    last = last_said(origin)
     if (last["licence"], last["url"]) == (said["licence"], said["url"]):
         return
     at: datetime = session.scalars(select(func.now())).one()
-    noted = [*noted, {**said, "at": at.isoformat()}][-_MOST_CHANGES:]
+    noted = [*origin.licence_proof.get("changed", ()), {**said, "at": at.isoformat()}][-_MOST_CHANGES:]
     origin.licence_proof = {**origin.licence_proof, "changed": noted}
+
+
+def last_said(origin: Origin) -> dict[str, Any]:
+    """What a source said last of an item's licence: `licence` and `url`."""
+    changed: list[dict[str, Any]] = origin.licence_proof.get("changed", [])
+    return changed[-1] if changed else {"licence": origin.licence, "url": origin.licence_url}
 
 
 def warn_of_rights(job: Job, used: Iterable[Used]) -> None:

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from core.errors import Invalid, Permanent
 from core.ids import new_id
+from core.licences import Licence
 from core.wording import speaking_seconds
-from db.assets import Film
+from db.assets import Film, Origin
 from db.candidates import CandidateState
 from media.ambient import render_ambient
 from scrapers.base import Candidate, Query
@@ -44,6 +45,8 @@ def find_music(run: Run) -> None:
     if music["from"] == "asset":
         with run.loading() as session:
             asset = find_asset(session, run.held.workspace_id, UUID(music["id"]))
+            if origin := session.get(Origin, asset.id):
+                licence_policy(run.params).check(Licence.from_json(origin.licence_facts))
             run.name_inputs(music=original_of(session, asset).blob_sha256)
         with run.saving() as session:
             _use_music(session, run, {"asset_id": str(asset.id)})

@@ -16,6 +16,7 @@ from scrapers.base import Candidate as Found
 from services import inputs
 from services.candidates import chosen_picture, mark_kept, ranked_candidates
 from services.films import kept_asset
+from services.rights import last_said
 from tasks.asked import asking
 from tasks.inspection import Inspected, inspect
 from tasks.library import find_asset, is_picture, keep_found, known_asset
@@ -97,21 +98,20 @@ def _kept_as(shown: UUID | None, begun_with: UUID | None) -> dict[str, Any]:
 
 
 def _begin(session: Session, run: Run, shot: Shot) -> Found | UUID | None:
-    """The still that a vendor's take begins with; ours too must have a licence that the brief takes."""
+    """The still that a vendor's take begins with."""
     if not shot.reference:
         return None
     found = _named(session, run, shot.reference)
-    if isinstance(found, UUID):
-        asset, origin = session.get_one(Asset, found), session.get(Origin, found)
-        if asset.kind is not AssetKind.IMAGE:
-            raise Permanent(f"{shot.reference} is a {asset.kind.value}, not a still.", code="wrong_kind")
-        if origin is not None:
-            licence_policy(run.params).check(Licence.from_json(origin.licence_facts))
+    if isinstance(found, UUID) and (asset := session.get_one(Asset, found)).kind is not AssetKind.IMAGE:
+        raise Permanent(f"{shot.reference} is a {asset.kind.value}, not a still.", code="wrong_kind")
     return found
 
 
 def _named(session: Session, run: Run, reference: str) -> Found | UUID:
-    """What a script names: an asset of ours, or an item of a source, which may be an asset already."""
+    """What a script names: an asset of ours, or an item of a source, which may be an asset already.
+
+    Ours too must have a licence that the brief takes.
+    """
     source, item = pinned(reference)
     if source != "asset":
         with asking(run, source):
@@ -120,13 +120,15 @@ def _named(session: Session, run: Run, reference: str) -> Found | UUID:
     asset = find_asset(session, run.held.workspace_id, _uuid(item))
     if not is_picture(asset):
         raise Permanent(f"asset:{item} is a {asset.kind.value}, not a picture.", code="wrong_kind")
+    if origin := session.get(Origin, asset.id):
+        licence_policy(run.params).check(Licence.from_json(origin.licence_facts))
     return asset.id
 
 
 def _unless_known(session: Session, run: Run, found: Found) -> Found | UUID:
     licence_policy(run.params).check(found.licence)
     known = known_asset(session, run.held.workspace_id, found.source, found.foreign_id)
-    if known is not None and session.get_one(Origin, known).licence != found.licence.id:
+    if known is not None and last_said(session.get_one(Origin, known))["licence"] != found.licence.id:
         return found  # what the source says now is noted where it is kept
     return known or found
 

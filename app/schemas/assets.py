@@ -34,6 +34,19 @@ class OriginOut(Out):
     licence = fields.String(required=True)
     licence_class = fields.String(required=True)
     licence_url = fields.String(required=True, allow_none=True)
+    raw_licence = fields.String(
+        required=True, metadata={"description": "What the source or the sender said, in their words."}
+    )
+    restrictions = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "What else is said of using it: `personality`, `platforms:youtube`."},
+    )
+    licence_proof = fields.Dict(
+        keys=fields.String(),
+        required=True,
+        metadata={"description": "Who said the licence, with what else, and what was said `changed` later."},
+    )
     attribution = fields.String(required=True, allow_none=True)
     retrieved_at = fields.DateTime(required=True)
 
