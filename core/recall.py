@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from core.shared import Shared
 
 LARGEST_BYTES = 1 << 20
 """Of one answer, packed; larger ones are asked for again."""
+MOST = 2000
+"""Answers of one source; beyond it those that would end first go."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,19 @@ class Recall:
             return
         packed = _pack(answer)
         if len(packed) <= LARGEST_BYTES:
-            key = _key(slug, url, params)
-            self._known.ask(lambda: self._known.redis.set(key, packed, px=round(seconds * 1000)))
+            self._known.ask(lambda: self._write(slug, _key(slug, url, params), packed, seconds))
+
+    def _write(self, slug: str, key: str, packed: bytes, seconds: float) -> None:
+        redis, listed, now = self._known.redis, f"callsheet:source:{slug}:answers", time.time()
+        pipe = redis.pipeline()
+        pipe.set(key, packed, px=round(seconds * 1000))
+        pipe.zadd(listed, {key: now + seconds})
+        pipe.zremrangebyscore(listed, "-inf", now)
+        pipe.expire(listed, round(seconds) + 1)
+        pipe.zcard(listed)
+        count = int(pipe.execute()[-1])
+        if count > MOST:
+            redis.delete(*[gone for gone, _ in redis.zpopmin(listed, count - MOST)])
 
     def counts(self, slug: str) -> Recalled:
         said: dict[bytes, bytes] = self._known.ask(lambda: self._known.redis.hgetall(_counts(slug))) or {}

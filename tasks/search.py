@@ -97,7 +97,7 @@ def _warn(run: Run, errors: dict[str, PipelineError]) -> None:
         return
     with transaction() as session:
         job = steps.lock_job(session, run.job.id)
-        known = {warning.get("source") for warning in job.warnings}
+        known = {warning["source"] for warning in job.warnings if warning.get("code") == SOURCE_FAILED}
         job.warnings = [
             *job.warnings,
             *(

@@ -72,6 +72,10 @@ def _health(
         status, detail = "disabled", item["reason"] or "It is off."
     elif facts["circuit"]["state"] != "closed":
         status, detail = "failing", f"It did not answer {facts['circuit']['failures']} calls in a row."
+    elif facts["limits"] and 0 < facts["limits"]["per_day"] <= facts["used_today"]:
+        status, detail = "failing", "It was asked today (UTC) as often as it may be."
+    elif facts["resting_seconds"] > 0:
+        status, detail = "failing", f"It asked to be left alone for {facts['resting_seconds']:.0f} s more."
     elif failures >= FAILURES_TO_TELL or (failures and answered_at is None):
         status, detail = "failing", f"It failed {failures} times in a row."
     elif answered_at is not None:

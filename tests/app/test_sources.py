@@ -88,10 +88,22 @@ def test_a_source_shows_what_it_was_asked_and_what_was_known_without(client, hea
     assert (item["limits"]["per_day"], item["used_today"]) == (7, 3)
     assert 90 < item["resting_seconds"] <= 100
     assert item["recalled"] == {"hits": 0, "misses": 1}
+    assert (item["health"]["status"], "left alone" in item["health"]["detail"]) == ("failing", True)
     text = client.get("/api/v1/metrics").text
     assert 'callsheet_source_calls_today{source="openverse"} 3.0' in text
     assert 'callsheet_source_answers_total{cache="miss",source="openverse"} 1.0' in text
     assert 'callsheet_source_circuit_open{source="openverse"} 0.0' in text
+
+
+def test_a_source_whose_day_is_used_up_says_so(client, heard, monkeypatch):
+    monkeypatch.setenv("OPENVERSE_CALLS_PER_DAY", "2")
+    get_settings.cache_clear()
+    assert [limits.limiter().spend("source:openverse", 2) for _ in range(3)] == [True, True, False]
+    health = shown(client)["health"]
+    assert (health["status"], health["detail"]) == (
+        "failing",
+        "It was asked today (UTC) as often as it may be.",
+    )
 
 
 def test_a_source_that_nobody_reaches_is_failing(client, heard):

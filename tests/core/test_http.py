@@ -12,7 +12,7 @@ from email.utils import formatdate
 
 import pytest
 
-from core.answers import Answer
+from core.answers import Answer, retry_after
 from core.errors import Misconfigured, Permanent, Rejected, Retryable, Unconfirmed
 from core.guard import Guard, is_public, parse_allow_list
 from core.http import HttpClient
@@ -352,6 +352,25 @@ def test_a_wait_written_only_in_the_text_is_understood(waits):
     assert waits == []
 
 
+@pytest.mark.parametrize(
+    ("headers", "text", "seconds"),
+    [
+        ({"Retry-After": "120"}, "", 120.0),
+        ({"Retry-After": "45.5"}, "", 45.5),
+        ({"retry-after-ms": "90500", "Retry-After": "1"}, "", 90.5),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, "", 0.0),
+        ({}, "Expected available in 3600 seconds.", 3600.0),
+        ({}, "Your rate limit resets in ~40s.", 40.0),
+        ({}, "throttled because of exceeding a request limit rate (60/minute)", 60.0),
+        ({}, "throttled because of exceeding a request limit rate (2000/day)", 86_400.0),
+        ({"Retry-After": "soon"}, "later", None),
+        ({}, "", None),
+    ],
+)
+def test_a_wish_to_be_left_alone_is_read_in_all_its_dialects(headers, text, seconds):
+    assert retry_after(Answer(429, headers, text.encode(), "https://x.example/")) == seconds
+
+
 def test_a_longer_wait_than_thirty_seconds_is_handed_to_the_caller(waits):
     with (
         Loopback(Script(Reply(429, headers={"Retry-After": "31"}))) as server,
@@ -476,7 +495,8 @@ def test_a_write_is_not_carried_along_a_redirect():
     "text",
     ["https://x.example/api?key=hush&q=moon", "https://x.example/?q=1&access_token=hush", "GET /?X-Amz-Signature=hush&a=1",
      "https://me:hush@x.example/", "Authorization: Bearer hush-hush-hush-hush", '{"client_secret": "hush"}',
-     "{'api_key': 'hush'}", "?sig=hush"],
+     "{'api_key': 'hush'}", "?sig=hush", "https://pixabay.com/api/?key=hush&q=a", "https://x.example/?token=hush",
+     "https://api.unsplash.com/photos?client_id=hush", "Authorization: Token hush-hush-hush-hush"],
 )  # fmt: skip
 def test_secrets_are_blanked_out(text):
     assert "hush" not in redact(text)

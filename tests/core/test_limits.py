@@ -166,3 +166,30 @@ def test_a_redis_that_hangs_costs_a_caller_half_a_second_once_in_a_while():
         for _ in range(50):
             assert limiter.enter("kling", per_minute=1).calls == 1
         assert time.monotonic() - began < 2.0
+
+
+def test_a_day_has_so_many_calls_for_all_together_and_begins_anew(redis_url, redis):
+    granted = at_once(8, lambda _: sum(Limiter(redis_url).spend("kling", 20) for _ in range(5)))
+    assert sum(granted) == 20
+    limiter = Limiter(redis_url)
+    assert limiter.spent("kling") == 20
+    assert limiter.spent("veo") == 0
+    redis.hset("callsheet:vendor:kling:day", "day", "1")
+    assert limiter.spent("kling") == 0
+    assert limiter.spend("kling", 20)
+    assert 0 < redis.ttl("callsheet:vendor:kling:day") <= 90_000
+
+
+def test_places_are_few_and_come_free_by_being_given_back_or_by_time(limiter):
+    assert [limiter.hold("kling", 2, name, 60) for name in "abc"] == [True, True, False]
+    limiter.give_back("kling", "a")
+    assert limiter.hold("kling", 2, "c", 0.2)
+    assert not limiter.hold("kling", 2, "d", 60)
+    time.sleep(0.3)
+    assert limiter.hold("kling", 2, "d", 60)
+
+
+def test_how_long_a_vendor_wants_to_be_left_alone_can_be_read_without_asking_leave(limiter):
+    assert limiter.resting("kling") == 0
+    limiter.rest("kling", 100)
+    assert 99 < limiter.resting("kling") <= 100

@@ -222,6 +222,19 @@ def test_a_large_answer_is_not_kept(sources, monkeypatch):
         assert len(server.asks) == 2
 
 
+def test_only_so_many_answers_are_kept(sources, redis, monkeypatch):
+    monkeypatch.setattr("core.recall.MOST", 3)
+    with Loopback(lambda ask: Reply(body=items("a"))) as server:
+        sources("made_up", server.url, limits=SourceLimits(cache_seconds=60))
+        for word in ("a", "b", "c", "d", "e"):
+            found(query=Query(words=(word,)))
+        assert len(redis.keys("callsheet:source:made_up:answer:*")) == 3
+        found(query=Query(words=("e",)))
+        assert len(server.asks) == 5
+        found(query=Query(words=("a",)))
+        assert len(server.asks) == 6
+
+
 def test_only_so_many_files_are_fetched_at_once(sources, tmp_path):
     now, most, lock = [0], [0], threading.Lock()
 
