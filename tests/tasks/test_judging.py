@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import random
+from uuid import UUID
 
 import pytest
 from PIL import Image
 from sqlalchemy import select
 
 from core.settings import get_settings
-from db.assets import Shot
+from db.assets import Project, Shot, TakeOrigin
 from db.candidates import Candidate, CandidateState
 from db.session import reading, transaction
 from db.work import Step, StepState
 from services import plans
+from services.films import add_take
 from services.jobs import get_job
 from services.steps import StepPlan
-from tasks import pipeline
+from tasks import pipeline, wiring
+from tests.loopback import Loopback, Reply
 from tests.services.buying import make_shots
 from tests.services.makers import make_job, plan, see_step
 from tests.tasks.conftest import work_on
@@ -54,9 +58,9 @@ def folder(house, tmp_path, monkeypatch):
     return put
 
 
-def film(house, *words, **brief):
-    """A job whose film has a shot for each of these words, found for and ranked."""
-    job_id = make_job(house, params={"sources": ["folder"], "size": 480, **brief})
+def film(house, *words, of=None, **brief):
+    """A job whose film, `of` this project, has a shot for each of these words."""
+    job_id = make_job(house, params={"sources": ["folder"], "size": 480, **brief}, project_id=of)
     shots = make_shots(job_id, len(words))
     with transaction() as session:
         for shot, word in zip(shots, words, strict=True):
@@ -212,3 +216,130 @@ def test_when_no_file_can_be_had_the_step_fails_and_another_try_goes_on_with_the
     work_on(made.id)
     assert see_step(made.id).state == "succeeded"
     assert [row.state for row in candidates(shots[0])] == ["failed"] * 6 + ["chosen"]
+
+
+class Site:
+    """Openverse and where its pictures lie, on loopback: an item has a thumbnail, and a file unless it is gone."""
+
+    def __init__(self, pictures, gone=()):
+        self.pictures, self.gone = pictures, set(gone)
+
+    def __call__(self, ask):
+        host = ask.headers["host"]
+        if ask.path.startswith(("/thumb/", "/file/")):
+            number = int(ask.path.rsplit("/", 1)[-1].removesuffix(".jpg"))
+            if ask.path.startswith("/file/") and number in self.gone:
+                return Reply(404, b"gone", mime="text/plain")
+            picture = self.pictures[number]
+            return Reply(200, picture, mime="image/jpeg") if picture else Reply(404, b"", mime="text/plain")
+        found = [
+            {
+                "id": f"item-{number}", "title": f"Fox {number}", "url": f"http://{host}/file/{number}.jpg",
+                "thumbnail": f"http://{host}/thumb/{number}.jpg", "creator": "Ann", "license": "cc0",
+                "license_version": "1.0", "license_url": "https://creativecommons.org/publicdomain/zero/1.0/",
+                "foreign_landing_url": f"https://site.test/{number}", "width": 960, "height": 540, "tags": [],
+            }
+            for number in range(len(self.pictures))
+        ]  # fmt: skip
+        body = {"result_count": len(found), "page_count": 1, "page_size": 20, "page": 1, "results": found}
+        return Reply(200, json.dumps(body).encode())
+
+
+@pytest.fixture
+def openverse(house, monkeypatch):
+    with contextlib.ExitStack() as stack:
+
+        def at(*pictures, gone=()):
+            server = stack.enter_context(Loopback(Site(pictures, gone)))
+            monkeypatch.setenv("OPENVERSE_URL", server.url)
+            get_settings.cache_clear()
+            wiring.http_client.cache_clear()
+            return server
+
+        yield at
+        wiring.http_client.cache_clear()
+
+
+def test_look_alikes_are_told_by_their_previews_before_any_file_is_fetched(house, openverse):
+    server = openverse(paint(0), paint(0, size=(480, 270), quality=40), None, paint(3))
+    job_id, shots = film(house, "fox", "fox", sources=["openverse"])
+    source(job_id, shots)
+    assert not [ask.path for ask in server.asks if ask.path.startswith("/file/")]
+    firsts = {name(candidates(shot)[0]) for shot in shots}
+    assert firsts != {"Fox 0", "Fox 1"}
+    rows = {name(row): row for row in candidates(shots[0])}
+    assert rows["Fox 0"].perceptual_hash == rows["Fox 1"].perceptual_hash
+    assert rows["Fox 2"].perceptual_hash is None, "its preview is gone, and it stays a candidate"
+
+
+def test_a_file_that_a_site_has_lost_gives_way_to_the_next(house, openverse):
+    openverse(paint(0), paint(1), paint(2), gone=[0])
+    job_id, shots = film(house, "fox", sources=["openverse"])
+    source(job_id, shots)
+    assert name(candidates(shots[0])[0]) == "Fox 0"
+    made = keep(job_id, shots[0])
+    assert made.state == "succeeded", made.error_message
+    first, second, _ = candidates(shots[0])
+    assert first.state is CandidateState.FAILED
+    assert "404" in first.reason
+    assert second.state is CandidateState.CHOSEN
+
+
+def show(shot, asset_id):
+    """Have the cut show a take of this asset."""
+    with transaction() as session:
+        row = session.get_one(Shot, shot)
+        take = add_take(
+            session, row, origin=TakeOrigin.RENDERED, provider="local", model=None, seed=None, cost=0,
+            currency="USD", source_asset_id=UUID(asset_id), input_hash=asset_id,
+        )  # fmt: skip
+        row.selected_take_id = take.id
+
+
+def test_the_next_film_of_a_project_shows_other_pictures_while_there_are_any(house, folder):
+    folder("fox a.jpg", paint(0))
+    folder("fox b.jpg", paint(1))
+    with transaction() as session:
+        project = Project(workspace_id=house.workspace_id, name="Series")
+        session.add(project)
+        session.flush()
+        series = project.id
+
+    def make(title, **brief):
+        job_id, shots = film(house, "fox", of=series, title=title, **brief)
+        source(job_id, shots)
+        show(shots[0], keep(job_id, shots[0]).result["asset_id"])
+        return job_id, shots[0]
+
+    first, one = make("Part one")
+    second, two = make("Part two")
+    third, three = make("Part three")
+    assert [name(candidates(shot)[0]) for shot in (one, two)] == ["fox a", "fox b"]
+    waits = candidates(two)[1]
+    assert waits.state is CandidateState.RECENTLY_USED
+    assert waits.reason == "ranked 2 of 2: used in the film “Part one” of this project"
+    assert candidates(three)[0].reason.startswith("chosen although used in the film “Part ")
+    _, four = make("Part four", fresh_for_films=0)
+    assert name(candidates(four)[0]) == "fox a"
+    for job_id in (first, second, third):
+        assert judged(house, job_id, "rank", None) is plans.PlanState.CURRENT, (
+            "later films change no earlier one"
+        )
+
+
+def test_what_an_earlier_film_shows_now_makes_the_ranking_of_the_later_one_stale(house, folder):
+    folder("fox a.jpg", paint(0))
+    folder("fox b.jpg", paint(1))
+    with transaction() as session:
+        project = Project(workspace_id=house.workspace_id, name="Series")
+        session.add(project)
+        session.flush()
+        series = project.id
+    first, (one,) = film(house, "fox", of=series)
+    second, (two,) = film(house, "fox", of=series)
+    for job_id, shot in ((first, one), (second, two)):
+        source(job_id, [shot])
+    assert name(candidates(two)[0]) == "fox a", "the first film shows nothing yet"
+    assert judged(house, second, "rank", None) is plans.PlanState.CURRENT
+    show(one, keep(first, one).result["asset_id"])
+    assert judged(house, second, "rank", None) is plans.PlanState.STALE
