@@ -233,7 +233,9 @@ def parse_licence(
     """
     said = " ".join(part for part in (name, version) if part) or url or "not stated"
     by_url = _from_url(url) if url and url.strip() else None
-    by_name = _from_name(name, version, trusted=trusted) if name and name.strip() else None
+    by_name = None
+    if name and name.strip():
+        by_name = _from_url(name) if "://" in name else _from_name(name, version, trusted=trusted)
     both_free = by_url and by_name and by_url.licence_class == by_name.licence_class == LicenceClass.FREE
     if by_url and by_name and not both_free and _family(by_url) != _family(by_name):
         return _custom(said, url)

@@ -7,11 +7,15 @@ from hypothesis import strategies as st
 from core.errors import Unlicensed
 from core.licences import (
     CC0,
+    OWN_WORK,
+    POLICIES,
     PUBLIC_DOMAIN,
     Licence,
     LicenceClass,
     LicencePolicy,
     credit_line,
+    one_line,
+    own_credit,
     parse_licence,
     strictest,
 )
@@ -204,3 +208,66 @@ def test_credit_lines_carry_title_author_source_and_licence():
     assert credit_line(title="Moon", creator=None, source_url="https://x.example", licence=PUBLIC_DOMAIN) == (
         '"Moon" (https://x.example) is in the public domain.'
     )
+
+
+def test_an_address_in_the_place_of_a_name_is_read_as_one():
+    assert parse_licence(name=f"{CC}/licenses/by/3.0/").id == "CC-BY-3.0"
+    assert (
+        parse_licence(f"{CC}/licenses/by/4.0/", f"{CC}/licenses/by-nc/4.0/").licence_class
+        is LicenceClass.CUSTOM
+    )
+    assert parse_licence(name="https://evil.example/licenses/by/4.0/").licence_class is LicenceClass.CUSTOM
+
+
+def test_credits_are_plain_text_of_one_line():
+    by = parse_licence(name="CC BY 4.0")
+    line = credit_line(
+        title="<a href='x'>Lake</a> &amp; <b>sea</b>\x1b[31m\u202e", creator="Ann\n<br/>Other", source_url=None, licence=by
+    )  # fmt: skip
+    assert line.startswith('"Lake & sea [31m" by Ann Other is licensed under CC BY 4.0 (')
+    # what stands in angle brackets and is no tag stays
+    assert one_line("a < b > c <https://x.example/y>") == "a < b > c <https://x.example/y>"
+    assert one_line(None) == ""
+
+
+def test_a_sources_own_credit_is_completed_by_what_it_leaves_out():
+    by = parse_licence(name="CC BY 4.0")
+    deed = "https://creativecommons.org/licenses/by/4.0/"
+    assert (
+        own_credit("Rain by Jane, CC BY 4.0.", by, changes="trimmed")
+        == f"Rain by Jane, CC BY 4.0 ({deed}). Changes: trimmed."
+    )
+    said = f'"Rain" by Jane is licensed under CC BY 4.0. To view a copy, visit {deed}.'
+    assert own_credit(said, by) == said
+    assert (
+        own_credit("Photo by Ann on Unsplash", parse_licence(name="Unsplash License"))
+        == "Photo by Ann on Unsplash"
+    )
+    assert own_credit("<i>Rain</i>", CC0, changes="cropped.") == "Rain. Changes: cropped."
+
+
+def test_what_is_ones_own_passes_every_policy_and_no_source_can_say_so():
+    own = Licence(OWN_WORK, None, LicenceClass.COMMERCIAL, "Own work")
+    assert all(policy.verdict(own).ok for policy in POLICIES.values())
+    assert parse_licence(name=OWN_WORK, trusted=True).licence_class is LicenceClass.CUSTOM
+
+
+@pytest.mark.parametrize(
+    ("name", "passing"),
+    [
+        ("CC0", {"commercial", "non-commercial", "public-domain-only"}),
+        ("CC BY 4.0", {"commercial", "non-commercial"}),
+        ("CC BY-SA 4.0", {"commercial", "non-commercial"}),
+        ("Pexels License", {"commercial", "non-commercial"}),
+        ("CC BY-NC 4.0", {"non-commercial"}),
+        ("Mixkit Restricted License", {"non-commercial"}),
+        ("CC BY-ND 4.0", set()),
+        ("CC BY-NC-ND 4.0", set()),
+        ("Sampling Plus 1.0", set()),
+        ("GFDL 1.2", set()),
+        ("who knows", set()),
+    ],
+)
+def test_each_policy_takes_what_its_name_says(name, passing):
+    licence = parse_licence(name=name)
+    assert {key for key, policy in POLICIES.items() if policy.verdict(licence).ok} == passing
