@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core.licences import parse_licence
-from db.assets import Film, Image, Origin, RenditionRole, Script, TakeOrigin
+from db.assets import AssetStatus, Film, Image, Origin, RenditionRole, Script, Take, TakeOrigin
 from db.session import reading, transaction
 from db.work import Job
-from services.films import add_script_version, add_take, write_shots
+from services.films import add_script_version, add_take, film_shots, write_shots
 from services.manifest import list_credits, render_manifest
 from services.renditions import StoredFile, add_rendition
 from tests.services.makers import make_house, make_job, see_job
@@ -98,10 +98,31 @@ def test_a_card_owes_nobody_a_line(house):
 def test_a_take_that_is_not_in_the_cut_owes_no_credit(house):
     job_id = make_film(house, ["a", "b"])
     with transaction() as session:
-        from services.films import film_shots
-
         film_shots(session, see_job(job_id).film_id)[1].selected_take_id = None
     assert [entry["name"] for entry in credits_of(job_id)] == ["Picture a"]
+
+
+def test_a_take_set_aside_for_a_broken_file_owes_no_credit(house):
+    job_id = make_film(house, ["a", "b"])
+    with transaction() as session:
+        shot = film_shots(session, see_job(job_id).film_id)[0]
+        session.get_one(Take, shot.selected_take_id).status = AssetStatus.BROKEN
+    assert [entry["name"] for entry in credits_of(job_id)] == ["Picture b"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "changes"),
+    [(TakeOrigin.STOCK, "cropped and moved"), (TakeOrigin.GENERATED, "made into a moving picture")],
+)
+def test_a_credit_says_what_became_of_a_still(house, origin, changes):
+    job_id = make_film(house, ["a"])
+    with transaction() as session:
+        shot = film_shots(session, see_job(job_id).film_id)[0]
+        session.get_one(Take, shot.selected_take_id).origin = origin
+    (entry,) = credits_of(job_id)
+    assert entry["changes"] == changes
+    assert entry["credit"].endswith(f"Changes: {changes}.")
+    assert manifest_of(job_id)["shots"][0]["take"]["made_from"]["changes"] == changes
 
 
 def test_music_is_credited_as_music(house):

@@ -25,6 +25,7 @@ from services.uploads import own_or_licensed
 from tasks.library import blob_path
 from tests.services.buying import make_shots
 from tests.services.makers import make_job, plan, see_job, see_step
+from tests.services.test_manifest import make_picture
 from tests.tasks.conftest import change_job, work_on
 
 CC = "https://creativecommons.org/licenses"
@@ -117,7 +118,7 @@ def assert_refused(step, *words):
         assert word in step.error_message
 
 
-def test_a_film_is_cut_and_its_credits_say_the_same_in_all_five_places(film):
+def test_a_film_is_cut_and_its_credits_say_the_same_in_all_five_places(house, film):
     job_id, shots = film
     rocket, coffee, cat, music = (
         source_of(shots[0]),
@@ -145,7 +146,7 @@ def test_a_film_is_cut_and_its_credits_say_the_same_in_all_five_places(film):
         shot = session.get_one(Shot, shots[3])
         other = add_take(
             session, shot, origin=TakeOrigin.STOCK, provider="local", model="motion", seed=1, cost=0, currency="USD",
-            source_asset_id=None, input_hash="9" * 64,
+            source_asset_id=make_picture(session, house, "e", licence=f"{CC}/by-nc/4.0/").id, input_hash="9" * 64,
         )  # fmt: skip
         assert shot.selected_take_id != other.id
     last = cut(job_id, shots)
