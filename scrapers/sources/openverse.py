@@ -97,7 +97,12 @@ class Openverse(Source):
         if query.kind == "image" and query.orientation:
             params["aspect_ratio"] = _ASPECT[query.orientation]
         for page in range(1, _REACHABLE // size + 1):
-            data = self._ask(f"/{_PATHS[query.kind]}/", {**params, "page": page})
+            try:
+                data = self._ask(f"/{_PATHS[query.kind]}/", {**params, "page": page})
+            except (Permanent, Rejected):
+                if page > 1:  # deeper than it lets us see, whatever status says so (401, 400, 404)
+                    return
+                raise
             if data.get("warnings"):
                 log.warning("Openverse did not take a filter", warnings=str(data["warnings"])[:300])
             found = rows(data.get("results"))

@@ -31,7 +31,7 @@ class Site:
     """`item` is one raw item of a page; `stated` where each item states its licence itself.
 
     `throttled` are its own ways of saying "slow down" and the seconds they mean at least; `refused` are
-    errors that it reports with status 200; `ended` is its answer to a page past the end.
+    errors that it reports with status 200; `ended` are its answers to a page past the end.
     """
 
     well: Callable[[Ask], Reply]
@@ -42,7 +42,7 @@ class Site:
     stated: tuple[str, ...] = ()
     throttled: tuple[tuple[Reply, float], ...] = ()
     refused: tuple[Reply, ...] = ()
-    ended: Reply | None = None
+    ended: tuple[Reply, ...] = ()
     pages: bool = False
     """Its answers are web pages."""
     extra: dict[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ SITES: dict[str, Site] = {
         openverse.Fake(total=3), {**openverse.item(), "_kind": "image"},
         stated=("license", "license_version", "license_url"),
         throttled=((_drf("Request was throttled. Expected available in 3600 seconds."), 3600.0),),
-        ended=_drf("too deep", 401),
+        ended=(_drf("too deep", 401), _drf("too deep", 400), _drf("Invalid page.", 404)),
     ),
     "wikimedia_commons": Site(
         lambda ask: commons.answer(commons.page()), commons.page(),
@@ -99,7 +99,7 @@ SITES: dict[str, Site] = {
     "pixabay": Site(
         pixabay.Site(total=3), pixabay.image(), key=pixabay.KEY, path="/api",
         throttled=((_plain(429, "API rate limit exceeded", **{"X-RateLimit-Reset": "55"}), 55.0),),
-        ended=_plain(400, '[ERROR 400] "page" is out of valid range.'),
+        ended=(_plain(400, '[ERROR 400] "page" is out of valid range.'),),
     ),
     "unsplash": Site(
         unsplash.Site(total=3), unsplash.photo(), key=unsplash.KEY,
@@ -111,7 +111,7 @@ SITES: dict[str, Site] = {
             (_drf("Request was throttled because of exceeding a request limit rate (60/minute)"), 60.0),
             (_drf("Request was throttled because of exceeding a request limit rate (2000/day)"), 3600.0),
         ),
-        ended=_drf("Not found", 404),
+        ended=(_drf("Not found", 404),),
     ),
     "mixkit": Site(
         _clips, {"url": "https://mixkit.co/free-stock-video/waves-8080/", "html": mixkit.clip_page()},
