@@ -50,8 +50,8 @@ def open_image(path: Path) -> Pixels:
     with read_header(path) as picture:
         try:
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
-            return _flatten(upright)
+            ImageOps.exif_transpose(picture, in_place=True)
+            return _flatten(picture)
         except (OSError, ValueError, SyntaxError, EOFError, IndexError) as e:
             raise Permanent(
                 "The picture is damaged or cut off and cannot be decoded.",
@@ -125,9 +125,9 @@ def perceptual_hash_of(path: Path) -> str | None:
 def _grey(pixels: Pixels) -> Pixels:
     import cv2
 
-    if pixels.ndim == 2:
-        return shrink(pixels, _HASH_SIDE)
-    return np.asarray(cv2.cvtColor(shrink(pixels, _HASH_SIDE), cv2.COLOR_RGB2GRAY), np.uint8)
+    # grey first: a third of what is left to shrink
+    grey = pixels if pixels.ndim == 2 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+    return shrink(grey, _HASH_SIDE)
 
 
 def _low_frequencies(grey: Pixels) -> NDArray[np.float32]:
@@ -156,7 +156,7 @@ def _flatten(picture: Image.Image) -> Pixels:
         see_through = picture.convert("RGBA")
         ground = Image.new("RGBA", see_through.size, (*_DARK, 255))
         picture = Image.alpha_composite(ground, see_through)
-    return np.asarray(picture.convert("RGB"), np.uint8)
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"), np.uint8)
 
 
 def _bomb() -> Permanent:

@@ -33,6 +33,8 @@ from core.likeness import (
 )
 from db.assets import Asset, AssetRelationship, MediaAsset, Origin
 from services.fingerprints import bounded, hashes_of, near_hashes, near_recordings
+from services.library import find_asset
+from services.paging import Page, Window
 
 log = structlog.get_logger()
 
@@ -97,6 +99,21 @@ def find_similar(session: Session, asset: MediaAsset, *, distance: int = NEAR) -
         key=lambda one: (order.index(one.kind), one.distance or 0, one.asset_id),
     )
     return ranked[:MOST]
+
+
+def list_similar(
+    session: Session, workspace_id: UUID, asset_id: UUID, window: Window, *, max_distance: int
+) -> Page[tuple[Likeness, str]]:
+    """What is like an asset, with its name, likest first; nothing is like what has no file."""
+    asset = find_asset(session, workspace_id, Asset, asset_id)
+    found = find_similar(session, asset, distance=max_distance) if isinstance(asset, MediaAsset) else []
+    ids = [one.asset_id for one in found]
+    start = ids.index(window.after) + 1 if window.after in ids else 0
+    page = found[start : start + window.limit]
+    named = select(Asset.id, Asset.name).where(Asset.id.in_([one.asset_id for one in page]))
+    names = {row.id: row.name for row in session.execute(named)}
+    more = start + window.limit < len(found)
+    return Page([(one, names[one.asset_id]) for one in page], page[-1].asset_id if more else None)
 
 
 def link_duplicates(session: Session, asset: MediaAsset) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound, Permanent
 from core.guard import is_public
-from core.licences import Licence
+from core.licences import Licence, LicencePolicy
 from core.redact import redact
 from db.assets import (
     Asset,
@@ -25,13 +26,16 @@ from db.assets import (
     Rendition,
     RenditionRole,
 )
-from scrapers.base import Candidate
+from scrapers.base import Candidate, canonical_url
+from services.copies import Wanted, find_copy
 from services.duplicates import link_duplicates
 from services.fingerprints import add_hashes
 from services.renditions import add_rendition, latest_rendition
-from services.rights import note_licence
+from services.rights import last_said, note_licence
 from tasks.inspection import Inspected
 from tasks.step import storage
+
+log = structlog.get_logger()
 
 _PROVENANCE = ("title", "landing_url", "use_url", "creator", "creator_url", "attribution")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
@@ -49,10 +53,12 @@ def keep_asset(
     licence: Licence,
     raw_licence: str,
     origin: dict[str, Any],
+    instead: Wanted | None = None,
 ) -> MediaAsset:
     """Make an asset of an inspected file, once per source and item; its origin says the licence.
 
-    An item that was deleted here and is wanted again comes back, under the licence it was kept with.
+    An item that was deleted here and is wanted again comes back, under the licence it was kept with. With
+    `instead`, an asset that will do in its place is the answer. What is like it is said there too.
     """
     # two films that keep the same picture at once; one lock for all items, so that none can deadlock
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(workspace_id), 0))))
@@ -66,6 +72,9 @@ def keep_asset(
         asset.deleted_at = None
         note_licence(session, session.get_one(Origin, known), licence, raw_licence)
         return asset
+    if instead is not None and (copy := find_copy(session, workspace_id, instead)) is not None:
+        log.info("an asset is taken in place of a find", asset_id=str(copy), source=source, item=foreign_id)
+        return session.get_one(MediaAsset, copy)
     asset = _ROWS[inspected.kind](
         workspace_id=workspace_id, name=name[:300], sha256=inspected.stored.sha256, **inspected.facts
     )
@@ -82,6 +91,7 @@ def keep_asset(
             licence_url=licence.url,
             licence_facts=licence.to_json(),
             raw_licence=raw_licence,
+            canonical_url=canonical_url(origin.get("landing_url")),
             **origin,
         )
     )
@@ -106,9 +116,18 @@ def keep_asset(
 
 
 def keep_found(
-    session: Session, workspace_id: UUID, found: Candidate, inspected: Inspected, *, foreign_id: str = ""
+    session: Session,
+    workspace_id: UUID,
+    found: Candidate,
+    inspected: Inspected,
+    *,
+    policy: LicencePolicy,
+    foreign_id: str = "",
 ) -> MediaAsset:
-    """Make an asset of a source's item, see `keep_asset`; `foreign_id` where it is kept under another id."""
+    """Make an asset of a source's item, see `keep_asset`; `foreign_id` where it is kept under another id.
+
+    One with the same bytes, or of the same work, is the answer where `policy` takes its licence.
+    """
     return keep_asset(
         session,
         workspace_id=workspace_id,
@@ -124,6 +143,33 @@ def keep_found(
             "restrictions": list(found.restrictions),
             "licence_proof": _proof(found),
         },
+        instead=_wanted(found, policy, inspected.stored.sha256),
+    )
+
+
+def kept_already(
+    session: Session, workspace_id: UUID, found: Candidate, policy: LicencePolicy, *, foreign_id: str = ""
+) -> UUID | None:
+    """The asset that needs no download: the item itself, kept before, or a copy of it that `policy` takes."""
+    known = known_asset(session, workspace_id, found.source, foreign_id or found.foreign_id)
+    if known is None:
+        return find_copy(session, workspace_id, _wanted(found, policy))
+    # what the source says now is noted where it is kept
+    said = last_said(session.get_one(Origin, known))
+    return known if said["licence"] == found.licence.id else None
+
+
+def _wanted(found: Candidate, policy: LicencePolicy, sha256: str | None = None) -> Wanted:
+    return Wanted(
+        kind=found.kind,
+        source=found.source,
+        licence=found.licence,
+        policy=policy,
+        canonical_url=found.canonical_url,
+        width=found.width,
+        height=found.height,
+        sha1=found.sha1.lower() if found.sha1 else None,
+        sha256=sha256,
     )
 
 

@@ -25,7 +25,7 @@ from services.works import recently_shown
 from tasks.asked import asking
 from tasks.inspection import Inspected, inspect
 from tasks.judging import judge
-from tasks.library import find_asset, keep_found, known_asset, original_of
+from tasks.library import find_asset, keep_found, kept_already, original_of
 from tasks.search import search
 from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
@@ -122,9 +122,11 @@ def _row(found: dict[str, Any], recent_in: str | None) -> Row:
 
 def _fetch(run: Run, number: int, candidate: Candidate) -> Inspected | UUID:
     """Fetch a piece, or make it; the asset that it is already, where it is one."""
-    licence_policy(run.params).check(candidate.licence)
+    policy = licence_policy(run.params)
+    policy.check(candidate.licence)
     with run.loading() as session:
-        known = known_asset(session, run.held.workspace_id, candidate.source, _item(run, candidate))
+        workspace, item = run.held.workspace_id, _item(run, candidate)
+        known = kept_already(session, workspace, candidate, policy, foreign_id=item)
     if known is not None:
         return known
     out = run.scratch / f"music-{number}.wav"
@@ -143,8 +145,9 @@ def _fetch(run: Run, number: int, candidate: Candidate) -> Inspected | UUID:
 def _keep(session: Session, run: Run, candidate: Candidate, got: Inspected | UUID) -> UUID:
     if isinstance(got, UUID):
         return got
-    item = _item(run, candidate)
-    return keep_found(session, run.held.workspace_id, candidate, got, foreign_id=item).id
+    item, policy = _item(run, candidate), licence_policy(run.params)
+    workspace = run.held.workspace_id
+    return keep_found(session, workspace, candidate, got, policy=policy, foreign_id=item).id
 
 
 def _item(run: Run, candidate: Candidate) -> str:

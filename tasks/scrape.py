@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,15 +12,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.errors import Permanent, PipelineError
+from core.licences import LicencePolicy
 from db.work import Step, StepState
+from media.quality import TOO_SMALL, is_too_small
 from scrapers.base import Candidate, Query
 from tasks.asked import asking
 from tasks.inspection import Inspected, inspect
-from tasks.library import keep_found, known_asset
+from tasks.library import keep_found, kept_already
 from tasks.search import search
 from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
-from tasks.uses import tell_uses
+from tasks.uses import as_found, tell_uses
 from tasks.wiring import open_source
 
 log = structlog.get_logger()
@@ -78,50 +82,76 @@ def keep_candidates(run: Run) -> None:
     if not results:
         raise Permanent("No source answered.", code="no_source")
     made = run.remember(found=[result["found"] for result in results], keep=run.params["keep"])
-    kept: list[tuple[Candidate, Inspected | UUID]] = []
-    refused: list[dict[str, str]] = []
     if made is not None:
         with run.saving() as session:
             run.result = made
             run.add_to_job(session)
         return
-    for number, candidate in enumerate(_in_turn([result["found"] for result in results])):
-        if len(kept) >= run.params["keep"] or run.stopped():
-            break
-        with run.loading() as session:
-            known = known_asset(session, run.held.workspace_id, candidate.source, candidate.foreign_id)
-        if known is not None:
-            kept.append((candidate, known))
-            continue
-        path = run.scratch / f"find-{number}"
-        try:
-            with asking(run, candidate.source):
-                with run.timing("fetch_seconds"):
-                    open_source(candidate.source).fetch(candidate, path, MAX_DOWNLOAD)
-                inspected = inspect(
-                    run,
-                    path,
-                    filename=candidate.foreign_id[-120:],
-                    width=FRAME[0],
-                    height=FRAME[1],
-                    found=candidate,
-                )
-        except PipelineError as error:
-            refused.append({"foreign_id": candidate.foreign_id, "why": error.message})
-            continue
-        kept.append((candidate, inspected))
+    policy = licence_policy(run.params)
+    kept, refused = _fetch_best(run, _in_turn([result["found"] for result in results]), policy)
     with run.keeping() as session:
-        ids = [str(_keep(session, run, candidate, one)) for candidate, one in kept]
-    uses = tell_uses(run, [candidate for candidate, _ in kept])
+        ids = list(dict.fromkeys(_keep(session, run, one, policy) for one in kept))
+    with run.loading() as session:
+        used = as_found(session, ids)
+    uses = tell_uses(run, used)
     with run.saving() as session:
-        run.result = {"asset_ids": ids, "refused": refused} | ({"uses": uses} if uses else {})
+        made = {"asset_ids": [str(one) for one in ids], "refused": refused}
+        run.result = made | ({"uses": uses} if uses else {})
         run.add_to_job(session)
 
 
-def _keep(session: Session, run: Run, candidate: Candidate, one: Inspected | UUID) -> UUID:
+@dataclass(frozen=True)
+class Fetched:
+    found: Candidate
+    inspected: Inspected
+
+
+def _keep(session: Session, run: Run, one: Fetched | UUID, policy: LicencePolicy) -> UUID:
     if isinstance(one, UUID):
         return one
-    return keep_found(session, run.held.workspace_id, candidate, one).id
+    return keep_found(session, run.held.workspace_id, one.found, one.inspected, policy=policy).id
+
+
+def _fetch_best(
+    run: Run, candidates: list[Candidate], policy: LicencePolicy
+) -> tuple[list[Fetched | UUID], list[dict[str, str]]]:
+    """As many finds as are to be kept, each file once; what is too small only when nothing else is left."""
+    kept: dict[UUID | str, Fetched | UUID] = {}
+    spare: dict[str, Fetched] = {}
+    refused: list[dict[str, str]] = []
+    wanted = run.params["keep"]
+    for number, candidate in enumerate(sorted(candidates, key=_below_minimum)):
+        if len(kept) >= wanted or run.stopped():
+            break
+        with run.loading() as session:
+            known = kept_already(session, run.held.workspace_id, candidate, policy)
+        if known is not None:
+            kept[known] = known
+            continue
+        try:
+            with asking(run, candidate.source):
+                fetched = _fetch(run, candidate, run.scratch / f"find-{number}")
+        except PipelineError as error:
+            refused.append({"foreign_id": candidate.foreign_id, "why": error.message})
+            continue
+        small = TOO_SMALL in fetched.inspected.facts["quality_flags"]
+        (spare if small else kept).setdefault(fetched.inspected.stored.sha256, fetched)
+    return [*kept.values(), *spare.values()][:wanted], refused
+
+
+def _fetch(run: Run, candidate: Candidate, path: Path) -> Fetched:
+    with run.timing("fetch_seconds"):
+        open_source(candidate.source).fetch(candidate, path, MAX_DOWNLOAD)
+    name = candidate.foreign_id[-120:]
+    return Fetched(
+        candidate, inspect(run, path, filename=name, width=FRAME[0], height=FRAME[1], found=candidate)
+    )
+
+
+def _below_minimum(candidate: Candidate) -> bool:
+    if candidate.width is None or candidate.height is None:
+        return False
+    return is_too_small(candidate.width, candidate.height)
 
 
 def _in_turn(lists: list[list[dict[str, Any]]]) -> list[Candidate]:

@@ -16,10 +16,9 @@ from scrapers.base import Candidate as Found
 from services import inputs
 from services.candidates import chosen_picture, mark_kept, ranked_candidates
 from services.films import kept_asset
-from services.rights import last_said
 from tasks.asked import asking
 from tasks.inspection import Inspected, inspect
-from tasks.library import find_asset, is_picture, keep_found, known_asset
+from tasks.library import find_asset, is_picture, keep_found, kept_already
 from tasks.source import MAX_DOWNLOAD, licence_policy, pinned
 from tasks.step import Run, step
 from tasks.tries import MOST_TRIES, first_of, tell
@@ -126,11 +125,9 @@ def _named(session: Session, run: Run, reference: str) -> Found | UUID:
 
 
 def _unless_known(session: Session, run: Run, found: Found) -> Found | UUID:
-    licence_policy(run.params).check(found.licence)
-    known = known_asset(session, run.held.workspace_id, found.source, found.foreign_id)
-    if known is not None and last_said(session.get_one(Origin, known))["licence"] != found.licence.id:
-        return found  # what the source says now is noted where it is kept
-    return known or found
+    policy = licence_policy(run.params)
+    policy.check(found.licence)
+    return kept_already(session, run.held.workspace_id, found, policy) or found
 
 
 def _fetch(
@@ -154,7 +151,8 @@ def _fetch(
 def _keep(session: Session, run: Run, fetched: Fetched | UUID | None) -> UUID | None:
     if not isinstance(fetched, Fetched):
         return fetched
-    return keep_found(session, run.held.workspace_id, fetched.found, fetched.inspected).id
+    policy = licence_policy(run.params)
+    return keep_found(session, run.held.workspace_id, fetched.found, fetched.inspected, policy=policy).id
 
 
 def retake_of(run: Run) -> int:

@@ -24,11 +24,14 @@ from app.schemas.assets import (
     RelationPage,
     RenditionOut,
     RenditionPage,
+    SimilarArgs,
+    SimilarOut,
+    SimilarPage,
 )
 from app.store import signed_url
 from db.assets import Asset, Blob, MediaAsset, Rendition
 from db.session import reading, transaction
-from services import library
+from services import duplicates, library
 from services.activities import record_activity
 
 blp = Blueprint(
@@ -119,6 +122,18 @@ def show_relationships(args: dict[str, Any], asset_id: UUID) -> Response:
     with reading() as session:
         page = library.list_relationships(session, identity().workspace_id, asset_id, window)
         return page_reply(RelationOut, page, args)
+
+
+@blp.get("/assets/<uuid:asset_id>/similar")
+@blp.arguments(SimilarArgs, location="query")
+@blp.response(200, SimilarPage)
+def show_similar(args: dict[str, Any], asset_id: UUID) -> Response:
+    """List what an asset is like: the same bytes, the same work, near duplicates; likest first."""
+    window, filters = window_of(args)
+    with reading() as session:
+        page = duplicates.list_similar(session, identity().workspace_id, asset_id, window, **filters)
+        shown = [{**vars(one), "name": name} for one, name in page.items]
+        return page_reply(SimilarOut, page, args, shown)
 
 
 @blp.post("/assets/<uuid:asset_id>/relationships")

@@ -7,7 +7,9 @@ from marshmallow import fields, validate
 
 from app.paging import PageArgs
 from app.schemas.base import AssetOut, In, Out, page_of, words
+from core.likeness import FARTHEST, NEAR
 from db.assets import AssetKind
+from services.duplicates import LikenessKind
 
 
 class AssetListArgs(PageArgs):
@@ -61,6 +63,9 @@ class MediaOut(Out):
     channels = fields.Integer(required=True, allow_none=True)
     sample_rate = fields.Integer(required=True, allow_none=True)
     quality_score = fields.Float(required=True, allow_none=True)
+    quality_parts = fields.Dict(keys=fields.String(), required=True)
+    quality_flags = fields.List(fields.String(), required=True)
+    score_version = fields.Integer(required=True, allow_none=True)
 
 
 class AnyAssetOut(AssetOut):
@@ -86,6 +91,25 @@ class RenditionOut(Out):
     codec = fields.String(required=True, allow_none=True)
     url = fields.String(required=True)
     created_at = fields.DateTime(required=True)
+
+
+class SimilarArgs(PageArgs):
+    max_distance = fields.Integer(
+        load_default=NEAR,
+        validate=validate.Range(min=0, max=FARTHEST),
+        metadata={"description": "Bits of 64 in which two hashes may differ."},
+    )
+
+
+class SimilarOut(Out):
+    """One asset that is like another; `distance` (differing bits of 64) is null where no bits tell it."""
+
+    asset_id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    kind = fields.String(required=True, validate=validate.OneOf([k.value for k in LikenessKind]))
+    distance = fields.Integer(required=True, allow_none=True)
+    algo = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True)
 
 
 class RelationIn(In):
@@ -173,6 +197,7 @@ class ProcessIn(RightsIn):
 
 AssetPage = page_of(AnyAssetOut, "AssetPage")
 RenditionPage = page_of(RenditionOut, "RenditionPage")
+SimilarPage = page_of(SimilarOut, "SimilarPage")
 RelationPage = page_of(RelationOut, "RelationPage")
 CollectionPage = page_of(AssetOut, "CollectionPage")
 TagPage = page_of(TagOut, "TagPage")

@@ -7,6 +7,10 @@ import zipfile
 
 import pytest
 
+from core.likeness import Fingerprint, HashAlgo
+from db.assets import Image
+from db.session import transaction
+from services.fingerprints import add_hashes
 from tests.app.seed import seed_house
 
 
@@ -290,3 +294,29 @@ def test_a_take_is_never_made_of_what_does_not_move(client, ids):
     answer = client.post(f"/api/v1/shots/{ids['shot_id']}/takes", json={"asset_id": str(ids["project_id"])})
     assert answer.status_code == 422
     assert "project" in answer.json["errors"]["asset_id"][0]
+
+
+def test_what_an_asset_is_like_is_listed_with_distance_kind_and_reason(client, house, ids):
+    with transaction() as session:
+        made = []
+        for number, value in enumerate(("00000000000000ff", "00000000000000fe", "ffffffff00000000")):
+            row = Image(workspace_id=house.workspace_id, name=f"Still {number}", sha256=str(number) * 64)
+            session.add(row)
+            session.flush()
+            add_hashes(session, row, [Fingerprint(HashAlgo.PICTURE, (value,))])
+            made.append(row.id)
+    address = f"/api/v1/assets/{made[0]}/similar"
+    seen = client.get(address)
+    assert seen.status_code == 200
+    assert seen.json == {
+        "items": [
+            {
+                "asset_id": str(made[1]), "name": "Still 1", "kind": "near_duplicate", "distance": 1,
+                "algo": "picture", "reason": "1 of 64 bits differ",
+            }
+        ],
+        "next_cursor": None,
+    }  # fmt: skip
+    assert client.get(f"{address}?max_distance=0").json["items"] == []
+    assert client.get(f"{address}?max_distance=12").status_code == 422
+    assert client.get(f"/api/v1/assets/{ids['film_id']}/similar").json["items"] == []

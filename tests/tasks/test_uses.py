@@ -46,7 +46,7 @@ class Site:
 
     def answer(self, ask):
         if ask.path.startswith("/files/"):
-            return Reply(200, picture(size=(640, 480)), "image/jpeg")
+            return Reply(200, picture(size=(640, 470 + 10 * int(ask.path[-5]))), "image/jpeg")
         if ask.path.endswith("/download"):
             return self.answers.pop(0) if self.answers else reply({"url": "x"})
         if ask.path == "/search/photos":
