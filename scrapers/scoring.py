@@ -42,6 +42,8 @@ _COSTS = {
     LicenceClass.CUSTOM: 0.1,
 }
 _SHARE_ALIKE = 0.4
+RESTRICTED = 0.6
+"""What is left of a licence's mark where more is said of its use: a person or a trademark is in it."""
 _LONG = 120.0  # seconds of a clip of which a shot uses a few: they are all downloaded
 
 
@@ -85,7 +87,7 @@ def score_all(found: Sequence[tuple[int, Candidate]], wish: Wish) -> list[Score]
             "order": 1 / (1 + order / 4),
             "quality": _quality(one, wish),
             "fit": _fit(one, wish),
-            "licence": _licence(one.licence),
+            "licence": _licence(one.licence) * (RESTRICTED if one.restrictions else 1.0),
             "popularity": _popularity(one, most[one.source]),
         }
         parts = {name: {"mark": round(mark, 4), "weight": WEIGHTS[name]} for name, mark in marks.items()}

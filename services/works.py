@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from core.likeness import VERSIONS, HashAlgo
 from db.assets import Film, Origin, Shot, Take
+from db.candidates import Candidate
 from db.hashes import AssetHash
 from services.ranking import Looks
 
@@ -39,7 +40,10 @@ def same_as(source: str, foreign_id: str, page: str | None, sha1: str | None = N
 
 
 def recently_shown(session: Session, film: Film, films: int) -> Recent:
-    """What the last `films` films of the project before this one show and play."""
+    """What the last `films` films of the project before this one show and play.
+
+    A clip's look is that of the preview it was found with.
+    """
     if film.project_id is None or films <= 0:
         return Recent({}, Looks(()))
     earlier: dict[UUID, str] = {}
@@ -70,6 +74,10 @@ def recently_shown(session: Session, film: Film, films: int) -> Recent:
     ):
         looks.append((used[asset_id], look and _hex(look)))
         names |= dict.fromkeys(same_as(source, foreign_id, page), used[asset_id])
+    previews = select(Candidate.asset_id, Candidate.perceptual_hash).where(
+        Candidate.asset_id.in_(used), Candidate.perceptual_hash.is_not(None)
+    )
+    looks += [(used[cast(UUID, asset_id)], look) for asset_id, look in session.execute(previews)]
     return Recent(names, Looks(looks))
 
 

@@ -104,6 +104,7 @@ def test_scripts_without_spaces_are_found_inside_a_line():
         ({"kind": "clip", "duration": 6.0}, {}, "fit"),
         ({"kind": "clip", "duration": 20.0}, {"kind": "clip", "duration": 3600.0}, "fit"),
         ({}, {"licence": parse_licence("https://creativecommons.org/licenses/by/4.0/")}, "licence"),
+        ({}, {"restrictions": ("personality",)}, "licence"),
     ],
 )
 def test_what_is_better_has_the_better_mark_and_score(better, worse, mark):

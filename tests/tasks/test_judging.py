@@ -10,11 +10,12 @@ from uuid import UUID
 
 import pytest
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from core.settings import get_settings
-from db.assets import Project, Shot, TakeOrigin
+from db.assets import Origin, Project, Shot, TakeOrigin
 from db.candidates import Candidate, CandidateState
+from db.hashes import AssetHash
 from db.session import reading, transaction
 from db.work import Step, StepState
 from services import plans
@@ -325,6 +326,30 @@ def test_the_next_film_of_a_project_shows_other_pictures_while_there_are_any(hou
         assert judged(house, job_id, "rank", None) is plans.PlanState.CURRENT, (
             "later films change no earlier one"
         )
+
+
+def test_what_has_no_hash_of_its_own_is_known_again_by_its_preview(house, openverse):
+    """A clip has none; here a picture's is taken away."""
+    openverse(paint(0), paint(5))
+    with transaction() as session:
+        project = Project(workspace_id=house.workspace_id, name="Series")
+        session.add(project)
+        session.flush()
+        series = project.id
+    first, (one,) = film(house, "fox", of=series, sources=["openverse"])
+    source(first, [one])
+    kept = keep(first, one).result["asset_id"]
+    show(one, kept)
+    with transaction() as session:
+        session.execute(delete(AssetHash).where(AssetHash.asset_id == UUID(kept)))
+        session.get_one(Origin, UUID(kept)).foreign_id = "elsewhere"
+        session.get_one(Origin, UUID(kept)).canonical_url = None
+    second, (two,) = film(house, "fox", of=series, sources=["openverse"])
+    source(second, [two])
+    assert [(name(row), row.state) for row in candidates(two)] == [
+        ("Fox 1", CandidateState.CHOSEN),
+        ("Fox 0", CandidateState.RECENTLY_USED),
+    ]
 
 
 def test_what_an_earlier_film_shows_now_makes_the_ranking_of_the_later_one_stale(house, folder):
