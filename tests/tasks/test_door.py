@@ -270,6 +270,22 @@ def test_a_host_of_files_that_does_not_answer_is_not_the_sources_fault(sources, 
     assert limits.state(f"source:made_up@{files.host}").state == "open"
 
 
+def test_files_count_for_the_day_only_where_they_lie_on_the_sources_own_host(sources, tmp_path, monkeypatch):
+    def answer(ask):
+        return Reply(body=picture(), mime="image/jpeg")
+
+    with Loopback(answer) as server, Loopback(answer) as files:
+        monkeypatch.setenv("ALLOW_PRIVATE_HOSTS", files.host)
+        sources("made_up", server.url, limits=SourceLimits(per_day=1, cache_seconds=0))
+        http = wiring.open_source("made_up").http
+        for number in range(3):
+            http.download(f"{files.url}/{number}", tmp_path / str(number), 10**6)
+        http.download(f"{server.url}/a", tmp_path / "a", 10**6)
+        with pytest.raises(Misconfigured, match="CALLS_PER_DAY"):
+            http.download(f"{server.url}/b", tmp_path / "b", 10**6)
+    assert len(list(tmp_path.glob("?"))) == 4
+
+
 def test_everything_that_is_asked_ends_within_its_time(sources):
     with Loopback(lambda ask: Reply(500)) as server:
         sources("made_up", server.url)

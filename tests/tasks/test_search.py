@@ -22,6 +22,7 @@ from services.steps import StepPlan
 from tasks import search as searching
 from tasks import wiring
 from tests.loopback import Loopback, Reply
+from tests.scrapers.test_faults import Wire, dripping
 from tests.scrapers.test_pexels import file, video
 from tests.services.buying import make_shots
 from tests.services.makers import make_job, plan, see_job, see_step
@@ -73,6 +74,17 @@ def test_one_that_does_not_answer_in_time_is_left_behind(sources):
         assert time.monotonic() - began < 2
     assert titles(searched) == {"late": [], "quick": ["a"]}
     assert {slug: error.code for slug, error in searched.errors.items()} == {"late": "too_slow"}
+
+
+def test_one_that_drips_is_left_behind_with_what_it_has_said(sources):
+    with Wire(dripping) as wire, Loopback(answering("a")) as quick:
+        sources("drip", wire.url)
+        sources("quick", quick.url)
+        began = time.monotonic()
+        searched = searching.search_sources(["drip", "quick"], [QUERY], seconds=0.6)
+        assert time.monotonic() - began < 3
+    assert titles(searched) == {"drip": [], "quick": ["a"]}
+    assert searched.errors["drip"].code == "too_slow"
 
 
 def test_a_bug_in_one_is_its_own(sources):
