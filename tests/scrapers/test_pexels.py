@@ -355,7 +355,7 @@ def test_past_the_hourly_limit_which_no_header_tells_the_next_hour_is_waited_for
     ],
 )
 def test_trouble_is_sorted_by_what_to_do_and_never_shows_the_key(source, answer, error, caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="urllib3")  # another test may have configured it to be quiet
     with Loopback(lambda ask: answer) as server, pytest.raises(error) as caught:
         source(server).search(Query(("lake",)))
     assert isinstance(caught.value, PipelineError)

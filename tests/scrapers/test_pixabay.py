@@ -408,7 +408,7 @@ TROUBLE = [
 @pytest.mark.parametrize(("answer", "error"), TROUBLE)
 @pytest.mark.parametrize("way", ["search", "get"])
 def test_whatever_goes_wrong_the_key_is_shown_to_nobody(source, answer, error, way, caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="urllib3")  # another test may have configured it to be quiet
     with Loopback(lambda ask: answer) as server, pytest.raises((error, NotFound)) as caught:
         source(server).search(Query(("lake",))) if way == "search" else source(server).get("photo/7")
     assert KEY not in f"{caught.value!r} {caught.value} {caplog.text}"
@@ -416,7 +416,7 @@ def test_whatever_goes_wrong_the_key_is_shown_to_nobody(source, answer, error, w
 
 
 def test_a_server_that_is_not_there_does_not_show_the_key(source, caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="urllib3")  # another test may have configured it to be quiet
     with Loopback(Site()) as server:
         one = source(server)
     with pytest.raises(Retryable) as caught:
