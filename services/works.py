@@ -42,7 +42,8 @@ def same_as(source: str, foreign_id: str, page: str | None, sha1: str | None = N
 def recently_shown(session: Session, film: Film, films: int) -> Recent:
     """What the last `films` films of the project before this one show and play.
 
-    A clip's look is that of the preview it was found with.
+    A clip's look is that of the preview it was found with, and what was made here from a seed is known by
+    the item it was found as.
     """
     if film.project_id is None or films <= 0:
         return Recent({}, Looks(()))
@@ -74,10 +75,13 @@ def recently_shown(session: Session, film: Film, films: int) -> Recent:
     ):
         looks.append((used[asset_id], look and _hex(look)))
         names |= dict.fromkeys(same_as(source, foreign_id, page), used[asset_id])
-    previews = select(Candidate.asset_id, Candidate.perceptual_hash).where(
-        Candidate.asset_id.in_(used), Candidate.perceptual_hash.is_not(None)
-    )
-    looks += [(used[cast(UUID, asset_id)], look) for asset_id, look in session.execute(previews)]
+    for kept, found_as, look in session.execute(
+        select(Candidate.asset_id, Candidate.same_as, Candidate.perceptual_hash).where(
+            Candidate.asset_id.in_(used)
+        )
+    ):
+        looks.append((used[cast(UUID, kept)], look))
+        names |= dict.fromkeys(found_as, used[cast(UUID, kept)])
     return Recent(names, Looks(looks))
 
 

@@ -119,6 +119,22 @@ def test_the_next_film_of_a_project_has_other_music_while_there_is_some(house, f
     assert heard(other[0])[0] == names[0][0], "a film of no project has no earlier films"
 
 
+def test_a_piece_that_is_made_here_from_a_seed_is_known_again_in_the_next_film(house, folder):
+    with transaction() as session:
+        project = Project(workspace_id=house.workspace_id, name="Series")
+        session.add(project)
+        session.flush()
+        series = project.id
+    brief = {"params": {"music": {"from": "samples", "words": ["ambient"]}, "seed": 7}, "project_id": series}
+    names = []
+    for _ in range(2):
+        job_id = make_job(house, **brief)
+        (row,) = plan(job_id, StepPlan("find_music"), phase="source")
+        work_on(row)
+        names.append(heard(job_id)[0])
+    assert len(set(names)) == 2
+
+
 def test_a_film_for_which_nothing_is_found_is_silent_and_says_so(house, folder):
     folder("Drums")
     job_id, made = find(house, {"from": "folder", "words": ["bagpipe"]})
