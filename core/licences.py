@@ -206,7 +206,7 @@ _PUBLIC_NAMES = frozenset(
     {"pd", "public-domain", "publicdomain", "no-restrictions", "no-known-copyright-restrictions"}
 )
 _TAKING_AWAY = frozenset(
-    {*PARTS, "all", "non", "not", "only", "reserved", "restricted", "rights", "sampling"}
+    {*PARTS, "all", "non", "not", "only", "reserved", "restricted", "rights", "sampling", "sampling+"}
 )
 _DEED = r"(?:/(?:deed|legalcode|rdf)(?:\.[a-z@_-]+)?)?/*$"
 _LICENCE_PATH = re.compile(
