@@ -74,7 +74,7 @@ def _take_piece(run: Run, music: dict[str, Any]) -> None:
 def _find_by_words(run: Run, music: dict[str, Any]) -> None:
     """Search, rank and fetch; a film for which nothing is found is silent, and its job says so."""
     words = (*music.get("words", ()), *([music["mood"]] if music.get("mood") else []))
-    slugs = enabled_sources("audio") if music["from"] == "search" else [music["from"]]
+    slugs = _named(run.params["sources"]) if music["from"] == "search" else [music["from"]]
     with run.loading() as session:
         film = session.get_one(Film, run.film_id)
         recent = recently_shown(session, film, run.params.get("fresh_for_films", 0))
@@ -111,6 +111,12 @@ def _find_by_words(run: Run, music: dict[str, Any]) -> None:
         failed = [(source, item, why) for source, item, why in made["failed"]]
         mark_kept(session, run.film_id, None, made["picture"], UUID(made["asset_id"]), failed)
         _use_music(session, run, made)
+
+
+def _named(asked: list[str] | None) -> list[str]:
+    """The sources of sound among those that the brief names; every enabled one where it names none."""
+    enabled = enabled_sources("audio")
+    return enabled if asked is None else [slug for slug in asked if slug in enabled]
 
 
 def _row(found: dict[str, Any], recent_in: str | None) -> Row:

@@ -23,7 +23,7 @@ from tasks.search import search
 from tasks.source import MAX_DOWNLOAD, licence_policy
 from tasks.step import Run, step
 from tasks.uses import as_found, tell_uses
-from tasks.wiring import open_source
+from tasks.wiring import enabled_sources, open_source
 
 log = structlog.get_logger()
 
@@ -54,7 +54,9 @@ def _search(run: Run) -> dict[str, Any]:
         width=width,
         height=height,
     )
-    lists = search(run, [run.held.variant], [query]).found[run.held.variant]
+    slug = run.held.variant
+    others = [other for other in params["sources"] or enabled_sources(params["kind"]) if other != slug]
+    lists = search(run, [slug], [query], besides=others).found[slug]
     found = [candidate for one in lists for candidate in one]
     return {
         "found": [c.to_json() for c in found if policy.verdict(c.licence).ok],

@@ -36,8 +36,13 @@ class Searched:
     errors: dict[str, PipelineError] = field(default_factory=dict)
 
 
-def search(run: Run, slugs: Sequence[str], queries: Sequence[Query]) -> Searched:
-    """Search for a step; a source that fails is a warning of the job, unless none answers: then it raises."""
+def search(
+    run: Run, slugs: Sequence[str], queries: Sequence[Query], *, besides: Sequence[str] = ()
+) -> Searched:
+    """Search for a step; a source that fails is a warning of the job, unless none answers: then it raises.
+
+    That is tried again, unless other steps ask other sources `besides`: the job goes on without this one.
+    """
     with run.timing("search_seconds"):
         searched = search_sources(slugs, queries)
     answered = [slug for slug, lists in searched.found.items() if lists and slug not in searched.errors]
@@ -46,7 +51,11 @@ def search(run: Run, slugs: Sequence[str], queries: Sequence[Query]) -> Searched
         log.warning("a source did not answer", source=slug, code=error.code, error=error.message)
     if searched.errors and not any(searched.found.values()):
         errors = list(searched.errors.values())
-        raise next((error for error in errors if isinstance(error, Retryable)), errors[0])
+        first = next((error for error in errors if isinstance(error, Retryable)), errors[0])
+        if not besides:
+            raise first
+        _warn(run, searched.errors)
+        raise Permanent(first.message, code=first.code)
     _warn(run, searched.errors)
     return searched
 

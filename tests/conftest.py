@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import secrets
@@ -80,6 +81,7 @@ def servers(servers_dir) -> Iterator[embedded.Urls]:
     settings = Settings(var_dir=servers_dir)
     try:
         yield embedded.start(settings, durable=False)
+        gc.collect()  # results of what was sent let go of Redis while there is one
     finally:
         embedded.remove(settings)
 

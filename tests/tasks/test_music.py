@@ -41,8 +41,8 @@ def folder(house, tmp_path, monkeypatch):
     return put
 
 
-def find(house, music, **more):
-    job_id = make_job(house, params={"music": music}, **more)
+def find(house, music, sources=None, **more):
+    job_id = make_job(house, params={"music": music, "sources": sources}, **more)
     (row,) = plan(job_id, StepPlan("find_music"), phase="source")
     work_on(row)
     return job_id, see_step(row)
@@ -160,3 +160,11 @@ def test_a_brief_says_one_way_to_music(house, music):
     with pytest.raises(ValidationError) as caught:
         make_job(house, params={"music": music})
     assert list(caught.value.messages) == ["music"]
+
+
+def test_music_is_looked_for_in_the_sources_that_the_brief_names(house, folder):
+    folder("piano")
+    _, step = find(house, {"from": "search", "words": ["piano"]}, sources=["samples"])
+    assert (step.state.value, step.error_code) == ("failed", "no_music")
+    _, step = find(house, {"from": "search", "words": ["piano"]}, sources=["samples", "folder"])
+    assert step.state.value == "succeeded"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gc
 import io
 import json
 import subprocess
@@ -45,13 +44,6 @@ def relicense(asset_id, url, **facts):
         origin.licence_facts = licence.to_json()
         for name, value in facts.items():
             setattr(origin, name, value)
-
-
-@pytest.fixture(autouse=True)
-def _let_go(house):
-    """Results of what was sent hold on to a Redis that is gone after the test."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture
