@@ -33,6 +33,8 @@ from db.assets import MediaAsset
 from db.hashes import AssetHash
 
 _TERMS_ASKED = 120
+_MOST_OF_BAND = 100_000
+"""Neighbours of one band at most; also keeps the planner from workers, whose start takes longer."""
 _PATIENCE = "3s"
 _CANCELLED = "57014"
 
@@ -45,12 +47,16 @@ def _branch(band: int) -> Select[UUID, int]:
     # the distance is checked inside each branch: else all candidates of all bands are sorted first
     bits = _differing()
     values: ColumnElement[int] = getattr(AssetHash, f"b{band}")
-    return select(AssetHash.asset_id, bits.label("distance")).where(
-        AssetHash.workspace_id == bindparam("workspace"),
-        AssetHash.algo == bindparam("algo"),
-        values == func.any(_asked(f"band{band}")),
-        AssetHash.version == bindparam("version"),
-        bits <= bindparam("distance"),
+    return (
+        select(AssetHash.asset_id, bits.label("distance"))
+        .where(
+            AssetHash.workspace_id == bindparam("workspace"),
+            AssetHash.algo == bindparam("algo"),
+            values == func.any(_asked(f"band{band}")),
+            AssetHash.version == bindparam("version"),
+            bits <= bindparam("distance"),
+        )
+        .limit(_MOST_OF_BAND)
     )
 
 
