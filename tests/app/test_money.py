@@ -260,7 +260,11 @@ def test_a_quote_counts_only_models_that_can_begin_with_a_shots_reference(client
 
 def test_a_quote_prices_a_shots_own_sound_and_says_who_makes_none(client, priced):
     script = "# Up\n\n[audio: yes]\nRain.\n\nWind.\n\n[image: samples:rocket]\n[audio: yes]\nA rocket."
-    brief = {"script": script, "providers": ["kling:kling-2.5-turbo", "kling", "local"]}
+    brief = {
+        "script": script,
+        "providers": ["kling:kling-2.5-turbo", "kling", "local"],
+        "sources": ["samples"],
+    }
     answer = client.post("/api/v1/quotes", json={"kind": "film", "params": brief}).json
     takes = [line for line in answer["lines"] if line["step"] == "submit_take"]
     found = [[one["code"] for one in take["routing"]["considered"]] for take in takes]
@@ -271,6 +275,10 @@ def test_a_quote_prices_a_shots_own_sound_and_says_who_makes_none(client, priced
     assert takes[1]["amount"] == 5 * 42_000
     assert "keeps that of a clip" in takes[2]["refusal"]
     assert "kling:kling-3.0" in takes[2]["refusal"]
+    brief["sources"] = ["internet_archive"]  # has clips, so that a search may find one with a sound
+    answer = client.post("/api/v1/quotes", json={"kind": "film", "params": brief}).json
+    (first, *_) = [line for line in answer["lines"] if line["step"] == "submit_take"]
+    assert [one["code"] for one in first["routing"]["considered"]] == ["no_sound", "taken", "spare"]
 
 
 @pytest.mark.parametrize("accepted", [False, True])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func, select
 
-from core.licences import parse_licence
+from core.licences import LicencePolicy, parse_licence
 from db.assets import Asset, AssetKind, Image, Origin
 from db.session import reading, transaction
 from scrapers.base import Candidate
@@ -83,7 +83,7 @@ def found(**kw):
 
 def test_what_proves_a_licence_is_kept_without_addresses_of_people_and_bounded(house):
     with transaction() as session:
-        asset = keep_found(session, house.workspace_id, found(), SEEN).id
+        asset = keep_found(session, house.workspace_id, found(), SEEN, policy=LicencePolicy()).id
     with reading() as session:
         origin = session.get_one(Origin, asset)
     assert origin.restrictions == ["personality", "trademarked"]
@@ -98,7 +98,7 @@ def test_an_item_whose_licence_changed_keeps_the_first_and_notes_the_other(house
     for name in ("CC BY 4.0", "CC BY-NC 4.0", "CC BY-NC 4.0"):
         with transaction() as session:
             one = found(licence=parse_licence(name=name), raw_licence=name)
-            asset = keep_found(session, house.workspace_id, one, SEEN).id
+            asset = keep_found(session, house.workspace_id, one, SEEN, policy=LicencePolicy()).id
     with reading() as session:
         origin = session.get_one(Origin, asset)
     assert (origin.licence, origin.raw_licence, origin.licence_facts["commercial_ok"]) == (
