@@ -12,6 +12,8 @@ from sqlalchemy import func, select
 from core.licences import LicencePolicy, parse_licence
 from db.assets import Asset, AssetRelationship, MediaAsset, Origin
 from db.session import reading, transaction
+from media.ffmpeg import run
+from media.listening import can_print
 from scrapers.base import Candidate
 from services.duplicates import find_similar, list_similar
 from services.paging import Window
@@ -144,6 +146,36 @@ def test_the_worse_one_is_the_duplicate_licence_first_and_quality_second(house, 
         assert (
             session.scalar(select(func.count()).select_from(Asset).where(Asset.deleted_at.is_not(None))) == 0
         )
+
+
+X264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+MOVING = "mandelbrot=s=640x480:r=25:end_scale=0.01,hue=H=0.3*t"
+MELODY = "aevalsrc=0.4*sin(2*PI*t*(220+110*floor(mod(t*2\\,7)))):s=44100:d=30"
+OTHER = "aevalsrc=0.4*sin(2*PI*t*(261+87*floor(mod(t*3\\,5)))):s=44100:d=30"
+
+
+@pytest.mark.parametrize("kind", ["clip", "audio"])
+def test_a_copy_of_a_clip_and_of_music_is_linked_and_another_work_is_not(house, desk, tmp_path, kind):
+    if kind == "audio" and not can_print():
+        pytest.skip("this ffmpeg makes no Chromaprint")
+    files = {
+        "clip": {
+            "one.mp4": ["-f", "lavfi", "-i", MOVING, "-t", "6", *X264],
+            "copy.mp4": ["-i", str(tmp_path / "one.mp4"), "-crf", "34", "-r", "30", *X264],
+            "other.mp4": ["-f", "lavfi", "-i", "testsrc2=s=640x480:r=25", "-t", "6", *X264],
+        },
+        "audio": {
+            "one.wav": ["-f", "lavfi", "-i", MELODY],
+            "copy.mp3": ["-i", str(tmp_path / "one.wav"), "-b:a", "96k"],
+            "other.wav": ["-f", "lavfi", "-i", OTHER],
+        },
+    }[kind]
+    kept = []
+    for number, (name, command) in enumerate(files.items()):
+        run(command, out=tmp_path / name, timeout=60)
+        kept.append(keep(house, desk, tmp_path / name, kind=kind, foreign_id=str(number)))
+    assert len(set(kept)) == 3
+    assert {frozenset(pair) for pair in links(house)} == {frozenset(kept[:2])}
 
 
 def test_two_workers_that_keep_the_same_picture_at_once_do_not_both_miss_it(house, desk, tmp_path, picture):
