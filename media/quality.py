@@ -17,14 +17,13 @@ import cv2
 import numpy as np
 
 from core.errors import Permanent
+from core.pictures import LEAST_SIDE
 from media.images import JUDGED_SIDE, Pixels, open_image, read_header, sharpness
 from media.listening import Heard
 from media.probe import Probe
 from media.watching import Watched
 
 SCORE_VERSION = 2
-SHORTEST_SIDE = 480
-_SIDE_TOLERANCE = 10  # 1920x1080 letterboxed to 4:3 and cropped to 470 lines is still what it was sold as
 TOO_SMALL = "too_small"
 NOT_WHOLE = "not_whole"
 """It does not decode to its end."""
@@ -76,7 +75,7 @@ class Score:
 
 def is_too_small(width: int, height: int) -> bool:
     """Whether a picture is below what a film should be made of: taken when there is nothing else."""
-    return min(width, height) < SHORTEST_SIDE - _SIDE_TOLERANCE
+    return min(width, height) < LEAST_SIDE
 
 
 def score_image(

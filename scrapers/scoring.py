@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.licences import Licence, LicenceClass
+from core.pictures import LEAST_SIDE
 from scrapers.base import Candidate
 from scrapers.meaning import nearness
 from scrapers.words import Said, relevance, stem
@@ -27,8 +28,6 @@ WEIGHTS = {
     "licence": 0.08,
     "popularity": 0.05,
 }
-LEAST_SIDE = 470
-"""Pixels that the short side of a picture must have: 480, less what rounding to a codec's blocks takes."""
 STILL = 0.85
 """A still against a clip that fits as well: a clip moves by itself, a still is only panned over."""
 LOOP = 0.8

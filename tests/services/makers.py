@@ -11,6 +11,7 @@ from uuid import UUID
 
 from core.briefs import load_params
 from core.ids import new_id
+from db.assets import Project
 from db.session import reading, transaction
 from db.work import Job, JobState, Step, StepState
 from services import claims, jobs, steps
@@ -47,6 +48,15 @@ def make_job(house: House, *, kind: str = "film", params: dict[str, Any] | None 
             **more,
         )
     return job.id
+
+
+def make_series(house: House) -> UUID:
+    """A project whose films should not show the same pictures or play the same music."""
+    with transaction() as session:
+        project = Project(workspace_id=house.workspace_id, name="Series")
+        session.add(project)
+        session.flush()
+        return project.id
 
 
 def plan(job_id: UUID, *plans: StepPlan, phase: str = "write") -> list[UUID]:

@@ -13,7 +13,7 @@ from PIL import Image
 from sqlalchemy import delete, select
 
 from core.settings import get_settings
-from db.assets import Origin, Project, Shot, TakeOrigin
+from db.assets import Origin, Shot, TakeOrigin
 from db.candidates import Candidate, CandidateState
 from db.hashes import AssetHash
 from db.session import reading, transaction
@@ -25,7 +25,7 @@ from services.steps import StepPlan
 from tasks import pipeline, wiring
 from tests.loopback import Loopback, Reply
 from tests.services.buying import make_shots
-from tests.services.makers import make_job, plan, see_step
+from tests.services.makers import make_job, make_series, plan, see_step
 from tests.tasks.conftest import work_on
 
 CC0 = {"licence": "CC0-1.0", "creator": "A. Person"}
@@ -300,11 +300,7 @@ def show(shot, asset_id):
 def test_the_next_film_of_a_project_shows_other_pictures_while_there_are_any(house, folder):
     folder("fox a.jpg", paint(0))
     folder("fox b.jpg", paint(1))
-    with transaction() as session:
-        project = Project(workspace_id=house.workspace_id, name="Series")
-        session.add(project)
-        session.flush()
-        series = project.id
+    series = make_series(house)
 
     def make(title, **brief):
         job_id, shots = film(house, "fox", of=series, title=title, **brief)
@@ -331,11 +327,7 @@ def test_the_next_film_of_a_project_shows_other_pictures_while_there_are_any(hou
 def test_what_has_no_hash_of_its_own_is_known_again_by_its_preview(house, openverse):
     """A clip has none; here a picture's is taken away."""
     openverse(paint(0), paint(5))
-    with transaction() as session:
-        project = Project(workspace_id=house.workspace_id, name="Series")
-        session.add(project)
-        session.flush()
-        series = project.id
+    series = make_series(house)
     first, (one,) = film(house, "fox", of=series, sources=["openverse"])
     source(first, [one])
     kept = keep(first, one).result["asset_id"]
@@ -355,11 +347,7 @@ def test_what_has_no_hash_of_its_own_is_known_again_by_its_preview(house, openve
 def test_what_an_earlier_film_shows_now_makes_the_ranking_of_the_later_one_stale(house, folder):
     folder("fox a.jpg", paint(0))
     folder("fox b.jpg", paint(1))
-    with transaction() as session:
-        project = Project(workspace_id=house.workspace_id, name="Series")
-        session.add(project)
-        session.flush()
-        series = project.id
+    series = make_series(house)
     first, (one,) = film(house, "fox", of=series)
     second, (two,) = film(house, "fox", of=series)
     for job_id, shot in ((first, one), (second, two)):

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select
 
 from core.settings import get_settings
-from db.assets import Asset, Film, Origin, Project
+from db.assets import Asset, Film, Origin
 from db.candidates import Candidate
-from db.session import reading, transaction
+from db.session import reading
 from services.steps import StepPlan
-from tests.services.makers import make_job, plan, see_job, see_step
+from tests.services.makers import make_job, make_series, plan, see_job, see_step
 from tests.tasks.conftest import work_on
 
 
@@ -103,11 +103,7 @@ def test_a_piece_whose_file_is_gone_gives_way_to_the_next(house, folder):
 def test_the_next_film_of_a_project_has_other_music_while_there_is_some(house, folder):
     folder("Piano", pitch=220)
     folder("Piano at night", pitch=330)
-    with transaction() as session:
-        project = Project(workspace_id=house.workspace_id, name="Series")
-        session.add(project)
-        session.flush()
-        series = project.id
+    series = make_series(house)
     names = [
         heard(find(house, {"from": "folder", "words": ["piano"]}, project_id=series)[0]) for _ in range(3)
     ]
@@ -120,11 +116,7 @@ def test_the_next_film_of_a_project_has_other_music_while_there_is_some(house, f
 
 
 def test_a_piece_that_is_made_here_from_a_seed_is_known_again_in_the_next_film(house, folder):
-    with transaction() as session:
-        project = Project(workspace_id=house.workspace_id, name="Series")
-        session.add(project)
-        session.flush()
-        series = project.id
+    series = make_series(house)
     brief = {"params": {"music": {"from": "samples", "words": ["ambient"]}, "seed": 7}, "project_id": series}
     names = []
     for _ in range(2):

@@ -297,3 +297,29 @@ def test_what_a_source_says_later_is_noted_and_changes_nothing(film):
         proof = session.get_one(Origin, asset).licence_proof
         assert proof["said_by"] == "samples"
         assert proof["raw"]
+
+
+@pytest.mark.parametrize("pinned", ["image", "clip"])
+def test_a_picture_that_a_script_pins_is_refused_before_it_is_kept(house, film, pinned):
+    asset = source_of(film[1][0])
+    relicense(asset, f"{CC}/by-nc/4.0/")
+    job_id = make_job(house, params={"sources": []})
+    (shot,) = make_shots(job_id)
+    with transaction() as session:
+        setattr(session.get_one(Shot, shot), pinned, f"asset:{asset}")
+    (step,) = plan(job_id, StepPlan("keep_stock", shot), phase="shoot")
+    work_on(step)
+    assert_refused(see_step(step), "NC 4.0", "commercial")
+
+
+def test_music_that_a_brief_names_is_refused_before_it_is_used(house, film):
+    asset = music_of(film[0])
+    relicense(asset, f"{CC}/by-nd/4.0/")
+    music = {"from": "asset", "id": str(asset)}
+    job_id = make_job(house, params={"sources": [], "music": music})
+    (step,) = plan(job_id, StepPlan("find_music"), phase="source")
+    work_on(step)
+    assert_refused(see_step(step), "ND 4.0", "derivatives")
+    with reading() as session:
+        made = session.get_one(Film, see_job(job_id).film_id)
+    assert "music_asset_id" not in made.metadata_
