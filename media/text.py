@@ -1,0 +1,352 @@
+"""Find text burnt into a clip: one look from beginning to end, a second or so of frames in memory.
+
+A detector looks at every Nth frame and at the first of every shot. What it finds is followed by its edges: in
+every frame between, whether it stands there, since which and until which frame. Text of the scene moves with
+the scene; burnt-in text stands still before it, or moves by itself.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from media.burnt_text import Area, Ask, BurntText, Found, Mask, Planes, TextKind
+from media.cuts import Cuts
+from media.ocr import (
+    Box,
+    Line,
+    Picture,
+    find_boxes,
+    read_line,
+    read_text,
+    script_of,
+    scripts_of,
+    size_for,
+    unread,
+)
+from media.recent import Recent
+from media.strokes import segment
+from media.tracking import Track, overlap, same_line
+
+__all__ = ["Line", "carries_text", "find_text", "read_text"]
+
+_EVERY = {"fast": 0.4, "balanced": 0.32, "best": 0.24}
+_LONG_SIDE = {"fast": 480, "balanced": 640, "best": 960}
+_TILT = 12.0
+_SHORTEST = 0.2
+_GATE_SIDE, _GATE_SURE = 640, 0.75
+
+
+def carries_text(pictures: Iterable[Picture]) -> list[Line]:
+    """Read a few pictures of a clip; the lines a person could read, none when there is nothing to clean."""
+    return [
+        line
+        for picture in pictures
+        for line in read_text(picture, long_side=_GATE_SIDE)
+        if line.confidence >= _GATE_SURE and sum(c.isalnum() for c in line.words) >= 2
+    ]
+
+
+def find_text(
+    frames: Iterable[Planes],
+    *,
+    width: int,
+    height: int,
+    frames_total: int,
+    fps: float,
+    ask: Ask = Ask(),  # noqa: B008: frozen
+    on_progress: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Found:
+    """Look at every frame once; the frames' arrays must not be written to afterwards.
+
+    `on_progress` is told how many frames are done. When `should_stop` says so, what was found so far is
+    given back.
+    """
+    look = _Look(width, height, fps, ask)
+    for number, planes in enumerate(frames):
+        if should_stop is not None and should_stop():
+            break
+        look.at(planes)
+        if on_progress is not None:
+            on_progress(number + 1)
+    look.end()
+    notes = tuple(
+        f"Words in {language} can be found and removed, but not read." for language in unread(ask.languages)
+    )
+    texts = _asked(look.texts, ask, width, height, fps, look.count, look.cuts)
+    return Found(width, height, look.count or frames_total, fps, tuple(texts), tuple(look.cuts), notes)
+
+
+class _Look:
+    def __init__(self, width: int, height: int, fps: float, ask: Ask) -> None:
+        self.texts: list[BurntText] = []
+        self.cuts: list[int] = []
+        self.count = 0
+        self._size = (width, height)
+        self._fps = fps or 25.0
+        self._every = max(1, round(self._fps * _EVERY[ask.quality]))
+        side = _LONG_SIDE[ask.quality] * (3 / 2 if max(width, height) > 1400 else 1)
+        self._seen_at = size_for(width, height, round(side))
+        self._recent = Recent(self._fps)
+        self._find_cuts = Cuts()
+        self._tracks: list[Track] = []
+        self._shot = 0
+        self._sampled = -(10**9)
+        self._blind = bool(ask.clean)  # areas were named: they are filled whatever stands in them
+
+    def at(self, planes: Planes) -> None:
+        number = self.count
+        self.count += 1
+        self._recent.push(planes)
+        cut = self._find_cuts.begins(self._recent.eight(planes[0]))
+        if cut:
+            self.cuts.append(number)
+        if self._blind:
+            return
+        if cut:
+            self._over_cut(number)
+        if cut or number - self._sampled >= self._every:
+            self._sample(number)
+
+    def end(self) -> None:
+        for track in self._tracks:
+            self._close(track, self.count - 1)
+        self._tracks = []
+
+    def _over_cut(self, number: int) -> None:
+        """What stands in the first frame of a shot as it did in the last goes on; the rest ends."""
+        on: list[Track] = []
+        for track in self._tracks:
+            if track.first is None:
+                self._begin(track)
+            if track.lost is None and track.here(self._recent, number) and track.here(self._recent, number - 1):
+                track.cuts.append(number)
+                on.append(track)
+            else:
+                self._close(track, number - 1)
+        self._tracks = on
+        self._shot = number
+
+    def _sample(self, number: int) -> None:
+        self._sampled = number
+        picture = self._recent.picture(number, self._seen_at)
+        sx, sy = self._size[0] / self._seen_at[0], self._size[1] / self._seen_at[1]
+        boxes = [
+            (round(x0 * sx), round(y0 * sy), round(x1 * sx), round(y1 * sy))
+            for (x0, y0, x1, y1), _, tilt in find_boxes(picture, long_side=max(self._seen_at))
+            if tilt <= _TILT
+        ]
+        free = [box for box in boxes if self._size[0] > 16 and box[3] - box[1] >= 6]
+        on: list[Track] = []
+        for track in self._tracks:
+            if track.lost is not None:
+                self._close(track, number)
+                continue
+            mine = [box for box in free if same_line(box, track.box)]
+            if track.here(self._recent, number) or (mine and track.recoloured(self._recent, number)):
+                for box in mine:
+                    free.remove(box)
+                    track.grow(box, self._recent, number)
+                track.seen += bool(mine)
+                track.sampled += 1
+                track.last_seen = number
+                track.take(self._recent, number)
+                if track.first is None:
+                    self._begin(track)
+            else:
+                if track.first is None:
+                    self._begin(track)
+                track.lost = number
+            on.append(track)
+        for box in free:
+            if any(t.lost is None and overlap(box, t.box) > 0.8 and t.last_seen == number for t in on):
+                continue
+            track = Track(box, self._size, number)
+            track.take(self._recent, number)
+            on.append(track)
+        self._tracks = on
+
+    def _begin(self, track: Track) -> None:
+        track.find_first(self._recent, self._shot)
+
+    def _close(self, track: Track, end: int) -> None:
+        if track.first is None:
+            self._begin(track)
+        assert track.first is not None
+        last = track.find_last(self._recent, end)
+        text = _judged(track, last, self._fps, self._shot)
+        if text is None:
+            return
+        for begin, stop in _pieces(track.first, last, track.cuts):
+            self.texts.append(replace(text, first=begin, last=stop))
+
+
+def _pieces(first: int, last: int, cuts: list[int]) -> list[tuple[int, int]]:
+    begins = [first, *(cut for cut in cuts if first < cut <= last)]
+    return list(zip(begins, [*(cut - 1 for cut in begins[1:]), last], strict=True))
+
+
+def _judged(track: Track, last: int, fps: float, shot: int) -> BurntText | None:
+    """Say what a line that was followed to its end is; None when it is not burnt in."""
+    assert track.first is not None
+    length = last - track.first + 1
+    if length < max(2, _SHORTEST * fps) or track.slid:
+        return None
+    room = np.stack([crop for _, crop in track.crops])
+    hidden = np.stack(track.hidden) if track.hidden else None
+    words, confidence = _read(track)
+    found = segment(room, track.inside, hidden=hidden)
+    if found is None:
+        return None
+    letters = sum(c.isalnum() for c in words)
+    wild, calm = _stillness(room, found.mask, found.strokes)
+    moves = wild > calm + 8 and wild > 1.8 * calm
+    burnt = track.appeared or track.went or moves or bool(track.cuts)
+    if burnt:
+        sure = confidence >= 0.6 and letters >= 1 and (letters >= 2 or track.seen >= 3)
+    else:
+        sure = confidence >= 0.85 and letters >= 3
+    if not sure:
+        return None
+    ys, xs = np.nonzero(found.mask)
+    y0, y1, x0, x1 = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
+    return BurntText(
+        track.first, last, int(track.room[0] + x0), int(track.room[1] + y0),
+        np.ascontiguousarray(found.mask[y0:y1, x0:x1]), np.ascontiguousarray(found.strokes[y0:y1, x0:x1]),
+        _kind(track, length, fps), words, round(confidence, 3),
+    )  # fmt: skip
+
+
+def _read(track: Track) -> tuple[str, float]:
+    x0, y0, x1, y1 = track.inside
+    return read_line(track.picture(), (x0, y0, x1, y1))
+
+
+def _stillness(shown: NDArray[np.uint8], mask: Mask, strokes: Mask) -> tuple[float, float]:
+    """How far luma moves beside the text, and in it."""
+    if len(shown) < 2:
+        return 0.0, 0.0
+    luma = shown[..., 0].astype(np.float32)
+    spread = luma.max(axis=0) - luma.min(axis=0)
+    core = cv2.erode(strokes, np.ones((3, 3), np.uint8)) > 0
+    beside = mask == 0
+    if not beside.any() or not core.any():
+        return 0.0, 0.0
+    return float(np.percentile(spread[beside], 60)), float(np.median(spread[core]))
+
+
+def _kind(track: Track, length: int, fps: float) -> TextKind:
+    width, height = track.size
+    left, top, right, bottom = track.box
+    low = (top + bottom) / 2 > 0.66 * height
+    middle = abs((left + right) / 2 - width / 2) < 0.12 * width
+    if len(track.cuts) >= 2 or length > 12 * fps:
+        return TextKind.WATERMARK
+    if not track.appeared and not track.went and not (low and middle) and right - left < 0.4 * width:
+        return TextKind.WATERMARK
+    if low or (bottom < 0.25 * height and middle):
+        return TextKind.SUBTITLE
+    return TextKind.TITLE
+
+
+def _asked(
+    texts: list[BurntText], ask: Ask, width: int, height: int, fps: float, count: int, cuts: list[int]
+) -> list[BurntText]:
+    """Leave what a person wants cleaned."""
+    if ask.clean:
+        texts = [text for area in ask.clean for text in _area(area, width, height, fps, count, cuts)]
+    kinds = {
+        "all": set(TextKind),
+        "subtitles": {TextKind.SUBTITLE, TextKind.TITLE},
+        "watermark": {TextKind.WATERMARK},
+    }[ask.what]
+    scripts = scripts_of(ask.languages) if ask.languages else None
+    out = []
+    for text in texts:
+        if not ask.clean and text.kind not in kinds:
+            continue
+        script = script_of(text.words)
+        if scripts and script and script not in scripts and text.confidence >= 0.8:
+            continue
+        if any(_plain(word) in _plain(text.words) for word in ask.keep_words if _plain(word)):
+            continue
+        out.extend(_without(text, ask.keep, width, height, fps, count))
+    return sorted(out, key=lambda text: (text.first, text.y, text.x))
+
+
+def _plain(words: str) -> str:
+    letters = unicodedata.normalize("NFKD", words.casefold())
+    return "".join(c for c in letters if c.isalnum())
+
+
+def _times(area: Area, fps: float, count: int) -> tuple[int, int]:
+    """First and last frame of an area."""
+    first = 0 if area.start is None else max(0, int(area.start * fps))
+    last = count - 1 if area.end is None else min(count - 1, int(np.ceil(area.end * fps)) - 1)
+    return first, last
+
+
+def _drawn(area: Area, width: int, height: int) -> Mask:
+    canvas = np.zeros((height, width), np.uint8)
+    corners = np.array([[x * width, y * height] for x, y in area.corners])
+    cv2.fillPoly(canvas, [np.round(corners).astype(np.int32)], 255)
+    return canvas
+
+
+def _area(area: Area, width: int, height: int, fps: float, count: int, cuts: list[int]) -> list[BurntText]:
+    first, last = _times(area, fps, count)
+    canvas = _drawn(area, width, height)
+    ys, xs = np.nonzero(canvas)
+    if last < first or not len(ys):
+        return []
+    mask = np.ascontiguousarray(canvas[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1])
+    whole: Any = TextKind.WATERMARK if area.start is None and area.end is None else TextKind.SUBTITLE
+    return [
+        BurntText(begin, stop, int(xs.min()), int(ys.min()), mask, mask, whole, "", 1.0)
+        for begin, stop in _pieces(first, last, cuts)
+    ]
+
+
+def _without(
+    text: BurntText, keep: tuple[Area, ...], width: int, height: int, fps: float, count: int
+) -> list[BurntText]:
+    """Take areas that are kept out of a text, in their times."""
+    pieces = [text]
+    for area in keep:
+        first, last = _times(area, fps, count)
+        canvas = _drawn(area, width, height)
+        pieces = [left for piece in pieces for left in _cut_out(piece, canvas, first, last)]
+    return pieces
+
+
+def _cut_out(text: BurntText, canvas: Mask, first: int, last: int) -> list[BurntText]:
+    begin, stop = max(first, text.first), min(last, text.last)
+    if stop < begin:
+        return [text]
+    out = []
+    if text.first < begin:
+        out.append(_between(text, text.first, begin - 1))
+    middle = _between(text, begin, stop)
+    if middle.path is None:
+        high, wide = text.mask.shape
+        kept = canvas[text.y : text.y + high, text.x : text.x + wide] > 0
+        mask, strokes = text.mask.copy(), text.strokes.copy()
+        mask[kept], strokes[kept] = 0, 0
+        middle = replace(middle, mask=mask, strokes=strokes)
+    if middle.mask.any():
+        out.append(middle)
+    if text.last > stop:
+        out.append(_between(text, stop + 1, text.last))
+    return out
+
+
+def _between(text: BurntText, first: int, last: int) -> BurntText:
+    path = None if text.path is None else text.path[first - text.first : last - text.first + 1]
+    return replace(text, first=first, last=last, path=path)
