@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Small = NDArray[np.uint8]
+Small = NDArray[Any]
 SIZE = (64, 36)
 _LEAST, _TIMES, _OTHER_LIGHT = 12.0, 3.0, 0.25
 _FEW, _FEW_LEAST = 3, 24.0
@@ -25,7 +26,7 @@ class Cuts:
         self._last: Small | None = None
         self._lately: deque[float] = deque(maxlen=12)
 
-    def begins(self, luma: NDArray[np.uint8]) -> bool:
+    def begins(self, luma: NDArray[Any]) -> bool:
         small = cv2.resize(luma, SIZE, interpolation=cv2.INTER_AREA)
         last, self._last = self._last, small
         if last is None:

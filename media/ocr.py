@@ -1,4 +1,4 @@
-"""Find and read text in one picture: PP-OCRv6 (small), whose weights ship inside `rapidocr`; never a download.
+"""Find and read text in one picture: PP-OCRv6 (small), whose weights ship inside `rapidocr`.
 
 The detector is a DB network (Liao et al., 2020): a map of shrunk text, cut at a threshold and grown again.
 The reader's characters are decoded by CTC. It knows Latin, Greek, Chinese and Japanese; text in other scripts
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[Any]
 """Height x width x 3, blue first."""
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom; right and bottom are outside of it."""
@@ -29,7 +29,7 @@ _SEED, _SURE, _GROW = 0.3, 0.5, 1.6  # of the map: a pixel of text, the mean of 
 _LEAST_SIDE = 3
 _LINE_HEIGHT, _LONGEST_LINE = 48, 2400
 _SCRIPTS = {
-    "LATIN": "en fr de es it pt nl sv da no nb fi is pl cs sk sl hr hu ro sq et lv lt tr vi id ms tl sw af ca eu gl",
+    "LATIN": "en fr de es it pt nl sv da no nb fi is pl cs sk sl hr hu ro sq et lv lt tr vi id ms tl sw af",
     "GREEK": "el",
     "HAN": "zh ja",
     "CYRILLIC": "ru uk be bg sr mk kk mn",
@@ -59,7 +59,7 @@ class Line:
 
 
 @lru_cache(maxsize=4)
-def _session(weights: str, process: int) -> Any:  # noqa: ARG001: a session does not live on in a forked child
+def _session(weights: str, process: int) -> Any:  # noqa: ARG001 - a session does not live on in a forked child
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
@@ -99,13 +99,19 @@ def find_boxes(picture: Picture, *, long_side: int) -> list[tuple[Box, float, fl
     """Find lines of text: box, the detector's score, degrees off the horizontal."""
     height, width = picture.shape[:2]
     wide, high = size_for(width, height, long_side)
-    small = picture if (wide, high) == (width, height) else cv2.resize(picture, (wide, high), interpolation=cv2.INTER_AREA)
+    small = (
+        picture
+        if (wide, high) == (width, height)
+        else cv2.resize(picture, (wide, high), interpolation=cv2.INTER_AREA)
+    )
     values = (small.astype(np.float32) * (2 / 255) - 1).transpose(2, 0, 1)[None]
     likely = _detector().run(None, {"x": np.ascontiguousarray(values)})[0][0, 0]
     return _boxes(likely, width / wide, height / high, width, height)
 
 
-def _boxes(likely: NDArray[np.float32], sx: float, sy: float, width: int, height: int) -> list[tuple[Box, float, float]]:
+def _boxes(
+    likely: NDArray[Any], sx: float, sy: float, width: int, height: int
+) -> list[tuple[Box, float, float]]:
     seeds = cv2.dilate((likely > _SEED).astype(np.uint8), np.ones((2, 2), np.uint8))
     outlines, _ = cv2.findContours(seeds, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     found = []
@@ -163,7 +169,9 @@ def read_line(picture: Picture, box: Box) -> tuple[str, float]:
 def read_text(picture: Picture, *, long_side: int = 960) -> list[Line]:
     """Find and read every line of one picture, from the top down."""
     lines = []
-    for box, _, tilt in sorted(find_boxes(picture, long_side=long_side), key=lambda found: (found[0][1], found[0][0])):
+    for box, _, tilt in sorted(
+        find_boxes(picture, long_side=long_side), key=lambda found: (found[0][1], found[0][0])
+    ):
         words, confidence = read_line(picture, box)
         if words:
             lines.append(Line(box, words, confidence, tilt))
@@ -182,10 +190,12 @@ def script_of(words: str) -> str | None:
 
 
 def scripts_of(languages: tuple[str, ...]) -> set[str]:
-    """Name the scripts these languages (ISO 639-1, regions left out) are written in; unknown ones are Latin's."""
+    """Name the scripts of these languages (ISO 639-1, regions left out); unknown ones are Latin's."""
     names = {language.replace("_", "-").split("-")[0].lower() for language in languages}
     named = {script for script, codes in _SCRIPTS.items() if names & set(codes.split())}
-    return named | ({"LATIN"} if any(all(n not in c.split() for c in _SCRIPTS.values()) for n in names) else set())
+    return named | (
+        {"LATIN"} if any(all(n not in c.split() for c in _SCRIPTS.values()) for n in names) else set()
+    )
 
 
 def unread(languages: tuple[str, ...]) -> tuple[str, ...]:

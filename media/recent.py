@@ -45,15 +45,15 @@ class Recent:
     def planes(self, number: int) -> Planes:
         return self._frames[number - self.first]
 
-    def eight(self, plane: NDArray[Any]) -> NDArray[np.uint8]:
+    def eight(self, plane: NDArray[Any]) -> NDArray[Any]:
         """Make a plane, or a part of one, 8 bits deep."""
-        return plane if plane.dtype == np.uint8 else (plane >> (self._deep - 8)).astype(np.uint8)  # type: ignore[no-any-return]
+        return plane if plane.dtype == np.uint8 else (plane >> (self._deep - 8)).astype(np.uint8)
 
-    def luma(self, number: int, box: Box) -> NDArray[np.uint8]:
+    def luma(self, number: int, box: Box) -> NDArray[Any]:
         left, top, right, bottom = box
         return self.eight(self.planes(number)[0][top:bottom, left:right])
 
-    def crop(self, number: int, box: Box) -> NDArray[np.uint8]:
+    def crop(self, number: int, box: Box) -> NDArray[Any]:
         """Cut a box out of a frame: height x width x (luma, blue, red difference)."""
         left, top, right, bottom = box
         planes = self.planes(number)
@@ -85,6 +85,6 @@ class Recent:
         )
 
 
-def shown(planes: list[NDArray[np.uint8]]) -> Picture:
-    """Turn luma and colour differences of one size into blue, green, red; which standard's hardly matters here."""
-    return cv2.cvtColor(cv2.merge([planes[0], planes[2], planes[1]]), cv2.COLOR_YCrCb2BGR)  # type: ignore[no-any-return]
+def shown(planes: list[NDArray[Any]]) -> Picture:
+    """Turn luma and colour differences of one size into blue, green, red (BT.601, near enough to read)."""
+    return cv2.cvtColor(cv2.merge([planes[0], planes[2], planes[1]]), cv2.COLOR_YCrCb2BGR)

@@ -8,6 +8,7 @@ what it hid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from media.ocr import Box
 
 Stack = NDArray[np.uint8]
 """Pictures x height x width x (luma, blue, red difference): the same crop of several frames."""
-_Plane = NDArray[np.float32]
+_Plane = NDArray[Any]
 _LEAST_CONTRAST = 14.0
 _CHROMA = 1.6  # a step of colour difference is worth more than one of luma: it has less room
 _HALO = 2
@@ -38,8 +39,7 @@ def segment(shown: Stack, box: Box, *, hidden: Stack | None = None) -> Segment |
     middle = np.median(shown, axis=0).astype(np.float32)
     spread = _spread(shown)
     before = np.median(hidden, axis=0).astype(np.float32) if hidden is not None and len(hidden) else None
-    left, top, right, bottom = box
-    height = bottom - top
+    height = box[3] - box[1]
     fill = _glyphs(middle, spread, box)
     if fill is None:
         return None
@@ -53,17 +53,18 @@ def segment(shown: Stack, box: Box, *, hidden: Stack | None = None) -> Segment |
 
 def _spread(shown: Stack) -> _Plane:
     """How far a pixel's luma moves between the frames; the odd one out does not count."""
-    luma = np.sort(shown[..., 0], axis=0)
+    luma: _Plane = np.sort(shown[..., 0], axis=0)
     out = len(luma) // 6
-    return (luma[len(luma) - 1 - out].astype(np.float32)) - luma[out]
+    high, low = luma[len(luma) - 1 - out], luma[out]
+    return np.asarray(high - low, np.float32)
 
 
 def _round(radius: int) -> NDArray[np.uint8]:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))  # type: ignore[no-any-return]
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2), np.uint8)
 
 
 def _grown(mask: Mask, radius: int) -> Mask:
-    return cv2.dilate(mask, _round(radius)) if radius > 0 else mask
+    return np.asarray(cv2.dilate(mask, _round(radius)), np.uint8) if radius > 0 else mask
 
 
 def _glyphs(middle: _Plane, spread: _Plane, box: Box) -> tuple[Mask, float, float] | None:
@@ -116,22 +117,26 @@ def _of_text(seeds: Mask, box: Box) -> Mask:
         x, y, w, h, area = stats[number]
         within = min(x + w, right) - max(x, left) > 0 and min(y + h, bottom) - max(y, top) > 0.5 * h
         keep[number] = within and area >= max(3, 0.0015 * height * height)
-    return keep[labels]
+    return np.asarray(keep[labels], np.uint8)
 
 
 def _filled(seeds: Mask, middle: _Plane, spread: _Plane, box: Box) -> Mask:
     """Take in what has the colour of the strokes and touches them: parts too thick for a stroke."""
-    left, top, right, bottom = box
+    top, bottom = box[1], box[3]
     height = bottom - top
     colours = middle[seeds > 0]
     centre = np.median(colours, axis=0)
     room = np.maximum(2.2 * 1.4826 * np.median(np.abs(colours - centre), axis=0), (14, 6, 6))
-    alike = (np.abs(middle - centre) <= room).all(axis=2) & (spread < max(24.0, 2 * float(np.median(spread[seeds > 0]))))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((alike | (seeds > 0)).astype(np.uint8), connectivity=8)
+    alike = (np.abs(middle - centre) <= room).all(axis=2) & (
+        spread < max(24.0, 2 * float(np.median(spread[seeds > 0])))
+    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        (alike | (seeds > 0)).astype(np.uint8), connectivity=8
+    )
     touched = np.bincount(labels[seeds > 0], minlength=count)
     out = seeds.copy()
     for number in range(1, count):
-        x, y, w, h, area = stats[number]
+        _, y, _, h, area = stats[number]
         if not touched[number]:
             continue
         leaks = y < top - 0.25 * height or y + h > bottom + 0.25 * height or area > 6 * touched[number] + 30
@@ -141,7 +146,7 @@ def _filled(seeds: Mask, middle: _Plane, spread: _Plane, box: Box) -> Mask:
 
 
 def _outline_width(glyphs: Mask, middle: _Plane, spread: _Plane, before: _Plane | None, height: int) -> int:
-    """How many pixels round the letters belong to the text, told ring by ring against the picture further out."""
+    """How many pixels round the letters are the text's, ring by ring against the picture further out."""
     reach = max(3, round(height * 0.3))
     distance = cv2.distanceTransform(1 - glyphs, cv2.DIST_L2, 5)
     far = (distance > reach) & (distance <= 1.7 * reach)
@@ -161,7 +166,9 @@ def _outline_width(glyphs: Mask, middle: _Plane, spread: _Plane, before: _Plane 
         own = luma[ring]
         still = wild > calm + 10 and float(np.median(spread[ring])) < calm + 0.4 * (wild - calm)
         changed = change is not None and float(np.median(change[ring])) > quiet + 10
-        apart = float(own.std()) < 0.6 * std_far and abs(float(np.median(own)) - mean_far) > 20 + 0.3 * std_far
+        apart = (
+            float(own.std()) < 0.6 * std_far and abs(float(np.median(own)) - mean_far) > 20 + 0.3 * std_far
+        )
         if still or changed or apart:
             width = number
         elif number > width + 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,8 +15,8 @@ from media.recent import Recent, shown
 _MOST_CROPS = 12
 _HERE, _ALIKE = 0.5, 0.5
 _SAME_EDGES = 0.6
-_FADE_LOW, _FADE_HIGH = 0.12, 0.88
-_Plane = NDArray[np.float32]
+_FADE_LOW, _FADE_HIGH = 0.04, 0.9
+_Plane = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +26,10 @@ class Edges:
     across: _Plane
     down: _Plane
     power: float
+    inside: Box
 
-    def share(self, luma: NDArray[np.uint8]) -> tuple[float, float]:
-        """How much of the text is there (0 none, 1 as strong as known), and how alike the edges are (0..1)."""
+    def share(self, luma: NDArray[Any]) -> tuple[float, float]:
+        """How much of the text is there (0 none, 1 as strong as known), and how alike the edges (0..1)."""
         across, down = _slopes(luma)
         there = self.across != 0
         both = float((across * self.across).sum() + (down * self.down).sum())
@@ -36,12 +38,13 @@ class Edges:
 
     def same_strokes(self, other: Edges) -> float:
         """How alike two texts' edges are, whatever their colours (0..1)."""
-        one = np.hypot(self.across, self.down)
-        two = np.hypot(other.across, other.down)
+        left, top, right, bottom = self.inside
+        one, two = (np.hypot(edges.across, edges.down)[top:bottom, left:right] for edges in (self, other))
+        one, two = one - one.mean(), two - two.mean()
         return float((one * two).sum() / max(1e-6, float((one * one).sum() * (two * two).sum()) ** 0.5))
 
 
-def _slopes(luma: NDArray[np.uint8]) -> tuple[_Plane, _Plane]:
+def _slopes(luma: NDArray[Any]) -> tuple[_Plane, _Plane]:
     smooth = cv2.GaussianBlur(luma, (3, 3), 0)
     return (
         cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3) / 8,
@@ -49,7 +52,7 @@ def _slopes(luma: NDArray[np.uint8]) -> tuple[_Plane, _Plane]:
     )
 
 
-def edges_of(luma: NDArray[np.uint8], inside: Box) -> Edges:
+def edges_of(luma: NDArray[Any], inside: Box) -> Edges:
     """Take the strong edges inside a box of a crop."""
     left, top, right, bottom = inside
     across, down = _slopes(luma)
@@ -59,7 +62,7 @@ def edges_of(luma: NDArray[np.uint8], inside: Box) -> Edges:
     level = max(4.0, 0.3 * float(np.percentile(strength[top:bottom, left:right], 95)))
     part[strength < level] = 0
     across, down = across * part, down * part
-    return Edges(across, down, max(1e-6, float((across * across + down * down).sum())))
+    return Edges(across, down, max(1e-6, float((across * across + down * down).sum())), inside)
 
 
 def overlap(a: Box, b: Box) -> float:
@@ -90,8 +93,8 @@ class Track:
     born: int
     """The frame it was seen in first, not the first it stands in."""
     room: Box = (0, 0, 0, 0)
-    crops: list[tuple[int, NDArray[np.uint8]]] = field(default_factory=list)
-    hidden: list[NDArray[np.uint8]] = field(default_factory=list)
+    crops: list[tuple[int, NDArray[Any]]] = field(default_factory=list)
+    hidden: list[NDArray[Any]] = field(default_factory=list)
     """The same room in frames right before or after it."""
     first: int | None = None
     seen: int = 1
@@ -210,7 +213,7 @@ class Track:
         return share if alike > 0.25 else min(share, 0.2)
 
     def _slides(self, recent: Recent, number: int, which: str) -> bool:
-        """Whether it is still there in a frame where it should not be, only moved: then it is of the scene."""
+        """Whether it is still there where it should be gone, only moved: then it is of the scene."""
         left, top, right, bottom = self.room
         reach = max(8, (self.box[3] - self.box[1]) // 2)
         wide = (
@@ -225,31 +228,35 @@ class Track:
         return float(cv2.matchTemplate(around, piece, cv2.TM_CCOEFF_NORMED).max()) > 0.7
 
 
-def _fine(luma: NDArray[np.uint8]) -> _Plane:
+def _fine(luma: NDArray[Any]) -> _Plane:
     values = luma.astype(np.float32)
     return values - cv2.GaussianBlur(values, (0, 0), 6)
 
 
 def _edge_of(shares: list[float]) -> tuple[int, bool]:
-    """How many steps the text goes on from the first of these frames, a fade included; and whether it ends there."""
+    """How many frames after the first the text stands in, a fade included; and whether it ends there."""
     full = float(np.median([share for share in shares[:4] if share > _HERE] or [1.0]))
     level = [share / full for share in shares]
-    gone = next((at for at, value in enumerate(level) if value < _HERE and max(level[at : at + 2]) < _HERE), None)
+    gone = next(
+        (at for at, value in enumerate(level) if value < _HERE and max(level[at : at + 2]) < _HERE), None
+    )
     if gone is None:
         return len(level) - 1, False
-    rest = level[gone + 1 :]
-    floor = float(np.median(rest[-6:])) if len(rest) > 2 else 0.0
-    floor = min(floor, 0.3)
     begin = gone
     while begin > 0 and level[begin - 1] < _FADE_HIGH:
         begin -= 1
     end = gone
-    while end < len(level) and level[end] > floor + _FADE_LOW and (end == gone or level[end] < level[end - 1] + 0.03):
+    while end < len(level) and level[end] > _FADE_LOW and _falls(level, end):
         end += 1
-    if end - begin < 2:
-        return gone - 1 + (1 if level[gone] > floor + 0.08 else 0), True
+    if end - begin < 3:
+        return gone - 1 + (end - gone if end > gone + 1 else 0), True
     # A fade: the line through it says where it comes to nothing.
-    times = np.arange(begin, end)
-    slope, offset = np.polyfit(times, np.array(level[begin:end]), 1)
-    nothing = (floor - offset) / slope if slope < -0.005 else float(end)
+    slope, offset = np.polyfit(np.arange(begin, end), np.array(level[begin:end]), 1)
+    nothing = -offset / slope if slope < -0.005 else float(end)
     return min(len(level) - 1, int(np.ceil(max(end, min(nothing, end + 12))))), True
+
+
+def _falls(level: list[float], at: int) -> bool:
+    """Whether a text goes on fading; what stays as it is has come to the picture behind it."""
+    following = level[at + 1] if at + 1 < len(level) else level[at]
+    return level[at] < level[at - 1] - 0.012 and min(level[at], following) < level[at - 1] - 0.025
