@@ -138,6 +138,8 @@ beat_schedule = {
     "forget-callbacks": _every("forget_callbacks", 3600.0),
     "recheck-budgets": _every("recheck_budgets", _settings.sweep_seconds),
     "run-due-schedules": _every("run_due_schedules", 5.0),
+    "end-overdue-jobs": _every("end_overdue_jobs", _settings.sweep_seconds),
+    "expire-uploads": _every("expire_uploads", 600.0),
     "expire-holds": _every("expire_holds", 60.0),
     "expire-approvals": _every("expire_approvals", 60.0),
     "heed-clock": _every("heed_clock", 30.0),

@@ -158,6 +158,14 @@ def needs(scope: str) -> Callable[[View], View]:
     return lambda view: _marked(view, scope, None)
 
 
+def by_link(view: View) -> View:
+    """Let this view be called with the signed link of an upload, in place of a key."""
+    view._by_link = True  # type: ignore[attr-defined]  # noqa: SLF001
+    token = {"in": "query", "name": "token", "description": "The signed link's, instead of a key."}
+    documented: View = SmorestBlueprint.doc(parameters=[token | {"schema": {"type": "string"}}])(view)
+    return documented
+
+
 def _marked(view: View, scope: str | None, security: list[Any] | None) -> View:
     view._scope = scope  # type: ignore[attr-defined]  # noqa: SLF001
     if security is not None:

@@ -8,6 +8,7 @@ from flask import Flask, current_app, g, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
+from app.links import holder_of_link
 from db.identity import Scope
 from db.session import single
 from services.accounts import Identity, authenticate
@@ -31,6 +32,9 @@ def _identify() -> None:
     if scope is None or (request.endpoint == "health.read_metrics" and _is_collector()):
         return
     key = _sent_key()
+    if key is None and _takes_links() and (holder := holder_of_link()) is not None:
+        g.identity = holder
+        return
     if key is None:
         raise _unauthorized("Send an API key: X-API-Key: cs_… or Authorization: Bearer cs_….")
     with single() as connection:
@@ -52,6 +56,10 @@ def _needed_scope() -> Scope | None:
     if marked != "by method":
         return Scope(marked)
     return Scope.READ if request.method in _SAFE else Scope.WRITE
+
+
+def _takes_links() -> bool:
+    return hasattr(current_app.view_functions[request.endpoint or ""], "_by_link")
 
 
 def _is_collector() -> bool:

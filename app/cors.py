@@ -6,11 +6,12 @@ from flask import Flask, Response, request
 
 EXPOSED = (
     "ETag, Location, Link, X-Request-ID, Idempotency-Replayed, Server-Timing, Retry-After, "
-    "Content-Disposition"
+    "Content-Disposition, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Upload-Offset, "
+    "Upload-Length, Upload-Expires"
 )
 ACCEPTED = (
     "Authorization, X-API-Key, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, "
-    "X-Request-ID, Range"
+    "X-Request-ID, Range, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata"
 )
 
 

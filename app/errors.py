@@ -34,18 +34,27 @@ STATUS: tuple[tuple[type[errors.PipelineError], int], ...] = (
     (errors.Retryable, 503),
     (errors.Unconfirmed, 502),
 )
-STATUS_BY_CODE = {"stale_revision": 412, "revision_required": 428, "too_many_streams": 429}
+STATUS_BY_CODE = {
+    "stale_revision": 412,
+    "revision_required": 428,
+    "too_many_streams": 429,
+    "upload_expired": 410,
+    "not_a_video": 415,
+}
 CODES = {
     400: "malformed",
     401: "unauthenticated",
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "timed_out",
+    410: "gone",
     412: "precondition_failed",
     413: "too_large",
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
     422: "invalid",
+    426: "upgrade_required",
     428: "precondition_required",
     429: "too_many",
     500: "internal",
@@ -114,7 +123,7 @@ def _http(error: HTTPException) -> Response:
     return problem(status, error.description or "", code=code, headers=kept)
 
 
-_KEPT_HEADERS = {"Allow", "Content-Range", "Retry-After", "WWW-Authenticate"}
+_KEPT_HEADERS = {"Allow", "Content-Range", "Retry-After", "Upgrade", "WWW-Authenticate"}
 
 
 def _validation(error: ValidationError) -> Response:

@@ -32,6 +32,8 @@ RESOURCES = (
     "assets",
     "collections",
     "uploads",
+    "transfers",
+    "processing",
     "files",
     "providers",
     "sources",

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from app.store import signed_url
 from core.settings import Settings
-from db.assets import Blob, Rendition, RenditionRole
 from db.work import ENDED_JOB, Attempt, Job, Step
 from services.outcomes import open_submissions
 from services.overview import Overview, overview, overviews
@@ -79,6 +78,7 @@ def _show(job: Job, overview: Overview, progress: dict[str, float | None]) -> di
     return {
         "id": job.id,
         "kind": job.kind.value,
+        "display_name": job.display_name,
         "state": job.state.value,
         "phase": job.phase,
         "waits_for": job.waits_for.value if job.waits_for else None,
@@ -88,6 +88,8 @@ def _show(job: Job, overview: Overview, progress: dict[str, float | None]) -> di
         "stop_after": job.stop_after,
         "priority": job.priority,
         "cost": overview.cost,
+        "estimated_credits": _estimate(job, overview.cost),
+        "actual_credits_used": overview.cost["captured"],
         "warnings": job.warnings or [],
         "error": _fault(job.error_code, job.error_message),
         "film_id": job.film_id,
@@ -101,7 +103,10 @@ def _show(job: Job, overview: Overview, progress: dict[str, float | None]) -> di
             }
             for approval in overview.approvals
         ],
-        "downloads": _downloads(overview.files),
+        "downloads": {
+            name: signed_url(rendition, blob, filename=saved_as)
+            for name, (rendition, blob, saved_as) in overview.files.items()
+        },
         "result": job.result or {},
         "params": job.params,
         "phase_seconds": overview.phase_seconds,
@@ -109,12 +114,23 @@ def _show(job: Job, overview: Overview, progress: dict[str, float | None]) -> di
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
-        "links": _links(job, here),
+        "timeout_minutes": None if job.timeout_seconds is None else job.timeout_seconds / 60,
+        "deadline_at": job.deadline_at,
+        "links": _links(job, overview, here),
     }
 
 
-def _links(job: Job, here: str) -> dict[str, str]:
+def _estimate(job: Job, cost: dict[str, Any]) -> int | None:
+    """What it is expected to cost; None while a vendor that it may come to has not been priced."""
+    quoted: int = cost["quoted"]
+    may_buy = {*job.params.get("providers", ()), job.params.get("method", "local")} - {"local", "auto"}
+    return None if may_buy and not quoted and job.state not in ENDED_JOB else quoted
+
+
+def _links(job: Job, overview: Overview, here: str) -> dict[str, str]:
     links = {name: f"{here}/{name}" for name in ("events", "manifest", "plan")} | {"self": here}
+    if overview.files:
+        links["download"] = f"{here}/download"
     action = "remake" if job.state in ENDED_JOB else "cancel"
     links[action] = f"{here}/{action}"
     if job.film_id is not None:
@@ -123,18 +139,6 @@ def _links(job: Job, here: str) -> dict[str, str]:
     if job.project_id is not None:
         links["project"] = f"{_API}/projects/{job.project_id}"
     return links
-
-
-def _downloads(files: Sequence[tuple[Rendition, Blob]]) -> dict[str, str]:
-    """Signed links by role; where a role has several files, by file name."""
-    counts: dict[RenditionRole, int] = {}
-    for rendition, _ in files:
-        counts[rendition.role] = counts.get(rendition.role, 0) + 1
-    named = {}
-    for rendition, blob in files:
-        single = counts[rendition.role] == 1 and rendition.role is not RenditionRole.EXPORT
-        named[rendition.role.value if single else rendition.filename] = signed_url(rendition, blob)
-    return named
 
 
 def _show_steps(session: Session, job: Job) -> list[dict[str, Any]]:

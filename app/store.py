@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from flask import current_app
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from core.errors import Invalid
 from core.settings import Settings
@@ -21,6 +22,8 @@ from db.assets import Blob, Rendition
 from services.renditions import StoredFile
 
 _CHUNK = 1 << 20
+_PIECE = 1 << 16
+"""What is lost at most of a read that breaks off in the middle."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +45,22 @@ def store() -> Storage:
     return opened
 
 
-def signed_url(rendition: Rendition, blob: Blob) -> str:
+def signed_url(rendition: Rendition, blob: Blob, *, filename: str | None = None) -> str:
     settings: Settings = current_app.config["SETTINGS"]
     return store().presign(
-        blob.storage_key, ttl=settings.presign_ttl_seconds, filename=rendition.filename, mime=rendition.mime
+        blob.storage_key,
+        ttl=settings.presign_ttl_seconds,
+        filename=filename or rendition.filename,
+        mime=rendition.mime,
     )
 
 
 @contextmanager
-def receiving(stream: BinaryIO, *, limit: int) -> Iterator[Received]:
+def receiving(stream: IO[bytes], *, limit: int) -> Iterator[Received]:
     """Read a body into a scratch file while hashing it; refuses more than `limit` bytes and none at all."""
-    folder = current_app.config["SETTINGS"].var_dir / "scratch"
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, prefix="upload-")
-    path = Path(name)
-    try:
-        hasher = hashlib.sha256()
-        size = 0
-        with os.fdopen(handle, "wb") as out:
+    with _scratch() as path:
+        hasher, size = hashlib.sha256(), 0
+        with path.open("wb") as out:
             while chunk := stream.read(_CHUNK):
                 size += len(chunk)
                 if size > limit:
@@ -69,13 +70,68 @@ def receiving(stream: BinaryIO, *, limit: int) -> Iterator[Received]:
         if size == 0:
             raise Invalid("The file is empty.", field="file")
         yield Received(path, hasher.hexdigest(), size)
+
+
+@contextmanager
+def arriving(stream: IO[bytes], *, room: int) -> Iterator[Received]:
+    """Like `receiving`, for a piece of a file: what came before the connection broke counts."""
+    with _scratch() as path:
+        hasher, size = hashlib.sha256(), 0
+        with path.open("wb") as out:
+            while chunk := _read_while_it_comes(stream):
+                size += len(chunk)
+                if size > room:
+                    raise RequestEntityTooLarge(f"{room} bytes are still wanted, and more came.")
+                hasher.update(chunk)
+                out.write(chunk)
+        yield Received(path, hasher.hexdigest(), size)
+
+
+def _read_while_it_comes(stream: IO[bytes]) -> bytes:
+    try:
+        return stream.read(_PIECE)
+    except (ClientDisconnected, OSError):
+        return b""
+
+
+@contextmanager
+def joined(keys: Sequence[str], last: Received) -> Iterator[Received]:
+    """Put the pieces of a file together, those in the store and the one that came last."""
+    if not keys:
+        yield last
+        return
+    with _scratch() as path:
+        hasher, size = hashlib.sha256(), 0
+        with path.open("wb") as out:
+            for opened in chain((store().open(key) for key in keys), (last.path.open("rb") for _ in "1")):
+                with opened as piece:
+                    while chunk := piece.read(_CHUNK):
+                        size += len(chunk)
+                        hasher.update(chunk)
+                        out.write(chunk)
+        yield Received(path, hasher.hexdigest(), size)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    folder = current_app.config["SETTINGS"].var_dir / "scratch"
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=folder, prefix="upload-")
+    os.close(handle)
+    try:
+        yield Path(name)
     finally:
-        path.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
+
+
+def stored_as(received: Received, *, filename: str, mime: str) -> StoredFile:
+    """What `keep` will return, before anything is put into the store."""
+    return StoredFile(received.sha256, received.size, mime, blob_key(received.sha256), filename)
 
 
 def keep(received: Received, *, filename: str, mime: str) -> StoredFile:
     """Put received bytes into the store under their digest; rows are the caller's business."""
-    key = blob_key(received.sha256)
-    if not store().exists(key):
-        store().put(key, received.path, mime=mime)
-    return StoredFile(sha256=received.sha256, size=received.size, mime=mime, key=key, filename=filename)
+    stored = stored_as(received, filename=filename, mime=mime)
+    if not store().exists(stored.key):
+        store().put(stored.key, received.path, mime=mime)
+    return stored

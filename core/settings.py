@@ -100,6 +100,12 @@ class Settings(BaseSettings):
         description="Bearer token that reads `/metrics` and nothing else. Unset: only an admin's key does.",
     )
     max_upload_bytes: int = Field(2 * 1024**3, gt=0, description="Largest accepted upload.")
+    upload_ttl_hours: float = Field(
+        24.0, gt=0, description="An unfinished upload is forgotten when nothing came for so long."
+    )
+    upload_silence_seconds: float = Field(
+        30.0, gt=0, description="A transfer in which nothing comes for so long is ended; it can be resumed."
+    )
 
     # -- object store -------------------------------------------------------------------------
     storage_url: str = Field("disk", description="`disk` (in `VAR_DIR/store`) or `s3://bucket/prefix`.")
@@ -176,6 +182,12 @@ class Settings(BaseSettings):
     )
     submission_deadline_minutes: float = Field(
         60.0, gt=0, description="A take that a vendor has not made by then is made by the next provider."
+    )
+    job_timeout_hours: float = Field(
+        72.0,
+        ge=0,
+        description="A job other than a film fails when it takes longer and its client said nothing "
+        "(`timeout_minutes`); 0 = no limit.",
     )
     approval_ttl_hours: int = Field(168, gt=0, description="A gate nobody answers expires after this.")
     blob_grace_hours: int = Field(24, ge=0, description="Age at which a blob without renditions may go.")

@@ -474,7 +474,11 @@ class Upload(Base):
     """A direct upload: created, filled by its sender, completed once its bytes are verified."""
 
     __tablename__ = "uploads"
-    __table_args__ = (Index(None, "workspace_id", "created_at"),)
+    __table_args__ = (
+        CheckConstraint("received >= 0", name="received_not_negative"),
+        Index(None, "workspace_id", "created_at"),
+        Index("ix_uploads_unfinished", "expires_at", postgresql_where=text("blob_sha256 IS NULL")),
+    )
 
     id: Mapped[PrimaryKey]
     workspace_id: Mapped[Workspace]
@@ -487,4 +491,10 @@ class Upload(Base):
     asset_id: Mapped[UUID | None] = mapped_column(ForeignKey("assets.id", ondelete="SET NULL"))
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     created_at: Mapped[CreatedAt]
+    received: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """Bytes that lie in `parts`, until they are put together."""
+    parts: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """Store keys of what came in one go each, in order."""
+    expires_at: Mapped[datetime] = mapped_column(server_default=text("now() + interval '1 day'"))
+    """When it is forgotten, unless it is complete by then or more of it has come."""
     completed_at: Mapped[datetime | None]

@@ -7,7 +7,17 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, String, UniqueConstraint, func, text
+from sqlalchemy import (
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -50,6 +60,8 @@ class Schedule(Base):
     stop_after: Mapped[str | None] = mapped_column(String(32))
     budget: Mapped[dict[str, Any] | None]
     priority: Mapped[int] = mapped_column(SmallInteger, default=0)
+    display_name: Mapped[str | None] = mapped_column(String(300))
+    timeout_minutes: Mapped[float | None] = mapped_column(Float)
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id", ondelete="SET NULL"))
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     revision: Mapped[int] = mapped_column(default=1, server_default="1")

@@ -92,6 +92,11 @@ class Job(Base):
             "advanced_at",
             postgresql_where=text("state IN ('queued', 'running', 'waiting', 'cancelling')"),
         ),
+        Index(
+            "ix_jobs_deadline",
+            "deadline_at",
+            postgresql_where=text("deadline_at IS NOT NULL AND state IN ('queued', 'running', 'waiting')"),
+        ),
         Index(None, "film_id"),
         Index(None, "project_id"),
     )
@@ -99,6 +104,7 @@ class Job(Base):
     id: Mapped[PrimaryKey]
     workspace_id: Mapped[Workspace]
     kind: Mapped[JobKind] = mapped_column(choice(JobKind, "kind"))
+    display_name: Mapped[str] = mapped_column(String(300), default="", server_default="")
     params: Mapped[dict[str, Any]]
     """The validated brief; never edited after submission."""
     state: Mapped[JobState] = mapped_column(choice(JobState, "state"), default=JobState.QUEUED)
@@ -127,6 +133,9 @@ class Job(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     advanced_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    timeout_seconds: Mapped[int | None]
+    deadline_at: Mapped[datetime | None]
+    """It fails when it has not ended by then; a person's retry gives it `timeout_seconds` again."""
     deleted_at: Mapped[datetime | None]
 
 

@@ -51,7 +51,7 @@ def plan_film(
     params: dict[str, Any],
 ) -> tuple[UUID, Call]:
     """The film a brief asks for, with its empty script: its id, and the statement that writes both."""
-    name = params["title"] or _first_words(params["text"] or params["script"])
+    name = film_name(params)
     width, height = frame_size(params["format"], params["size"])
     film_id = new_id()
     return film_id, _CREATE_FILM.call(
@@ -238,6 +238,12 @@ def usable_take(session: Session, shot: Shot) -> Take | None:
         if take.id == shot.selected_take_id:
             return take
     return takes[0] if takes else None
+
+
+def film_name(params: dict[str, Any]) -> str:
+    """What a film is called: its title, or the first words of what was sent."""
+    name: str = params["title"] or _first_words(params["text"] or params["script"])
+    return name
 
 
 def _first_words(text: str, limit: int = 60) -> str:

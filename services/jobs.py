@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from core.briefs import FILM_PHASES, GATES
@@ -16,31 +16,30 @@ from core.ids import new_id
 from db.assets import Asset, AssetKind, Shot, Take, Validation
 from db.money import Budget, BudgetScope
 from db.prepared import Call, Prepared, run_together, take_in
-from db.review import Approval, ApprovalState
 from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState
-from services import progress
+from services import deadlines, progress
 from services.activities import plan_activity
 from services.events import record
-from services.films import find_project, plan_film
+from services.films import film_name, find_project, plan_film
 from services.steps import list_steps, lock_job, reopen
 
 _SUBMIT = Prepared(
     "submit_job",
-    "id uuid, workspace uuid, kind text, params jsonb, gates text[], stop_after text, priority int,"
-    " film uuid, project uuid, user uuid, request text, payload jsonb",
+    "id uuid, workspace uuid, kind text, name text, params jsonb, gates text[], stop_after text,"
+    " priority int, film uuid, project uuid, user uuid, request text, timeout int, payload jsonb",
     """
 WITH job AS (
-    INSERT INTO jobs (id, workspace_id, kind, params, state, progress, gates, stop_after, priority, film_id,
-        project_id, requested_by, request_id, event_seq)
-    VALUES ($id, $workspace, $kind, $params, 'queued', 0, $gates, $stop_after, $priority, $film,
-        $project, $user, $request, 1)
-    RETURNING workspace_id, id, created_at, advanced_at
+    INSERT INTO jobs (id, workspace_id, kind, display_name, params, state, progress, gates, stop_after,
+        priority, film_id, project_id, requested_by, request_id, event_seq, timeout_seconds, deadline_at)
+    VALUES ($id, $workspace, $kind, $name, $params, 'queued', 0, $gates, $stop_after, $priority, $film,
+        $project, $user, $request, 1, $timeout, now() + make_interval(secs => $timeout))
+    RETURNING workspace_id, id, created_at, advanced_at, deadline_at
 ),
 event AS (
     INSERT INTO events (workspace_id, job_id, seq, type, payload)
     SELECT workspace_id, id, 1, 'job.queued', $payload FROM job
 )
-SELECT created_at, advanced_at FROM job
+SELECT created_at, advanced_at, deadline_at FROM job
 """,
 )
 
@@ -57,6 +56,8 @@ def submit_job(
     stop_after: str | None = None,
     budget: dict[str, Any] | None = None,
     priority: int = 0,
+    display_name: str | None = None,
+    timeout_minutes: float | None = None,
     request_id: str | None = None,
     schedule: tuple[UUID, UUID | None] | None = None,
 ) -> Job:
@@ -78,6 +79,8 @@ def submit_job(
         "film_id": None,
         "requested_by": user_id,
         "request_id": request_id,
+        "display_name": display_name or _name_after(session, kind, params),
+        "timeout_seconds": deadlines.seconds_for(job_kind, timeout_minutes),
     }
     before: list[Call] = []
     if job_kind is JobKind.FILM:
@@ -91,6 +94,7 @@ def submit_job(
         id=columns["id"],
         workspace=workspace_id,
         kind=kind,
+        name=columns["display_name"],
         params=json.dumps(params),
         gates=columns["gates"],
         stop_after=stop_after,
@@ -99,6 +103,7 @@ def submit_job(
         project=project_id,
         user=user_id,
         request=request_id,
+        timeout=columns["timeout_seconds"],
         payload=json.dumps({"kind": kind}),
     )
     row = run_together(session, *before, job_call).one()
@@ -115,6 +120,13 @@ def submit_job(
             )
         )
     return job
+
+
+def _name_after(session: Session, kind: str, params: dict[str, Any]) -> str:
+    """What a job is called where nobody said: after its clip's file, its film, or what is searched for."""
+    if kind == JobKind.TEXT_REMOVAL:
+        return session.get_one(Asset, UUID(params["asset_id"])).name
+    return film_name(params) if kind == JobKind.FILM else ", ".join(params["words"])[:300]
 
 
 def _untouched() -> dict[str, Any]:
@@ -178,20 +190,7 @@ def cancel_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
         return job
     if job.state in ENDED_JOB:
         raise Conflict(f"The job has {job.state.value} already; there is nothing to cancel.", field="state")
-    job.progress = progress.measure(session, job)["progress"] or 0.0
-    job.state = JobState.CANCELLING
-    job.waits_for = None
-    job.waits_reason = None
-    session.execute(
-        update(Step)
-        .where(Step.job_id == job.id, Step.state == StepState.READY)
-        .values(state=StepState.CANCELLED, finished_at=func.now())
-    )
-    session.execute(
-        update(Approval)
-        .where(Approval.job_id == job.id, Approval.state == ApprovalState.PENDING)
-        .values(state=ApprovalState.WITHDRAWN)
-    )
+    deadlines.stop(session, job)
     _announce(session, job, "job.cancelling", {})
     return job
 
@@ -217,6 +216,7 @@ def retry_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
     job.error_code = None
     job.error_message = None
     job.finished_at = None
+    deadlines.renew(job)
     _announce(session, job, "job.retried", {"steps": len(missing)})
     return job
 
@@ -231,6 +231,7 @@ def resume_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
             job.stop_after = None
         job.state = JobState.RUNNING
         job.finished_at = None
+        deadlines.renew(job)
         _announce(session, job, "job.resumed", {})
         return job
     raise Conflict(
@@ -247,20 +248,6 @@ def delete_job(session: Session, workspace_id: UUID, job_id: UUID) -> Job:
         raise Conflict(f"The job is {job.state.value}; cancel it before deleting it.", field="state")
     job.deleted_at = func.now()
     return job
-
-
-def phase_seconds(session: Session, job_id: UUID) -> dict[str, float]:
-    """Wall time of each phase: from its first step's start to its last step's end."""
-    rows = session.execute(
-        select(
-            Step.phase,
-            func.extract("epoch", func.max(Step.finished_at) - func.min(Step.started_at)),
-        )
-        .where(Step.job_id == job_id, Step.started_at.is_not(None))
-        .group_by(Step.phase)
-        .order_by(func.min(Step.started_at))
-    )
-    return {phase: round(float(seconds or 0), 2) for phase, seconds in rows}
 
 
 def _missing(session: Session, job: Job) -> list[Step]:

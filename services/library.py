@@ -30,6 +30,7 @@ from db.assets import (
 )
 from db.assets import Audio as AudioAsset
 from services.paging import Page, Window, read_page
+from services.renditions import name_of_file
 
 Kind = TypeVar("Kind", bound=Asset)
 MAX_TAGS = 50
@@ -180,15 +181,17 @@ def list_renditions(session: Session, workspace_id: UUID, asset_id: UUID, window
     return read_page(session, select(Rendition).where(Rendition.asset_id == asset_id), Rendition.id, window)
 
 
-def find_rendition(session: Session, workspace_id: UUID, rendition_id: UUID) -> tuple[Rendition, Blob]:
+def find_rendition(session: Session, workspace_id: UUID, rendition_id: UUID) -> tuple[Rendition, Blob, str]:
+    """A file, its bytes, and what it is called when people save it."""
     row = session.execute(
-        select(Rendition, Blob)
+        select(Rendition, Blob, Asset.name)
         .join(Blob, Blob.sha256 == Rendition.blob_sha256)
+        .join(Asset, Asset.id == Rendition.asset_id)
         .where(Rendition.id == rendition_id, Rendition.workspace_id == workspace_id)
     ).one_or_none()
     if row is None:
         raise NotFound("There is no such rendition.")
-    return row[0], row[1]
+    return row[0], row[1], name_of_file(row[0], row[2])
 
 
 def blobs_of(session: Session, renditions: Iterable[Rendition]) -> dict[str, Blob]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -13,12 +14,13 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from db.assets import Blob, Rendition, RenditionRole
+from db.assets import Asset, Blob, Rendition, RenditionRole
 from db.prepared import Prepared
 from db.review import Approval, ApprovalState
 from db.work import Job, JobKind, JobState, Step, WaitsFor
 from services.costs import job_costs, no_cost
 from services.paging import Page, Window, read_page
+from services.renditions import name_of_file
 
 _SHOWN = (
     RenditionRole.MASTER,
@@ -27,17 +29,18 @@ _SHOWN = (
     RenditionRole.POSTER,
     RenditionRole.THUMBNAIL,
     RenditionRole.EXPORT,
-    RenditionRole.CLEANED,
 )
+_FILE = "_rendition_id"
 
 
 @dataclass
 class Overview:
-    """`files` are the newest rendition per role and file name of what the job makes."""
+    """`files` are what there is to download, by name; see `_film_files` and `_clean_files`."""
 
     cost: dict[str, Any] = field(default_factory=no_cost)
     approvals: list[Approval] = field(default_factory=list)
-    files: list[tuple[Rendition, Blob]] = field(default_factory=list)
+    files: dict[str, tuple[Rendition, Blob, str]] = field(default_factory=dict)
+    """With the file name that people get."""
     phase_seconds: dict[str, float] = field(default_factory=dict)
     has_steps: bool = False
     has_submissions: bool = False
@@ -78,18 +81,17 @@ _HAS = """
 """
 _PARTS = Prepared(
     "job_parts",
-    "jobs uuid[], owners uuid[]",
+    "jobs uuid[], films uuid[]",
     f"""
-SELECT {_HAS} EXISTS (SELECT FROM renditions WHERE renditions.asset_id = job.owner) AS has_files, job.id
-FROM unnest($jobs, $owners) AS job (id, owner)
+SELECT {_HAS} EXISTS (SELECT FROM renditions WHERE renditions.asset_id = job.film_id) AS has_files, job.id
+FROM unnest($jobs, $films) AS job (id, film_id)
 """,  # noqa: S608 - the parts are constants
 )
-_OWNER = "CASE WHEN kind = 'text_removal' THEN (params->>'asset_id')::uuid ELSE film_id END"
 _JOB = Prepared(
     "job_with_parts",
     "job uuid, workspace uuid",
     f"""
-SELECT {_HAS} EXISTS (SELECT FROM renditions WHERE renditions.asset_id = {_OWNER}) AS has_files, job.*
+SELECT {_HAS} EXISTS (SELECT FROM renditions WHERE renditions.asset_id = film_id) AS has_files, job.*
 FROM jobs AS job WHERE id = $job AND workspace_id = $workspace AND deleted_at IS NULL
 """,  # noqa: S608 - the parts are constants
 )
@@ -112,8 +114,8 @@ def overviews(session: Session, jobs: Sequence[Job]) -> dict[UUID, Overview]:
     """Look up what hangs on these jobs: first what there is at all, which for most jobs is little."""
     if not jobs:
         return {}
-    owners = [_owner(job) for job in jobs]
-    return _fill(session, jobs, list(_PARTS.run(session, jobs=[job.id for job in jobs], owners=owners)))
+    asked = {"jobs": [job.id for job in jobs], "films": [job.film_id for job in jobs]}
+    return _fill(session, jobs, list(_PARTS.run(session, **asked)))
 
 
 def _fill(session: Session, jobs: Sequence[Job], parts: Sequence[Any]) -> dict[UUID, Overview]:
@@ -128,14 +130,13 @@ def _fill(session: Session, jobs: Sequence[Job], parts: Sequence[Any]) -> dict[U
         if having:
             add(session, {job_id: found[job_id] for job_id in having})
     makers = {part.id for part in parts if part.has_files}
-    if makers:
-        _add_files(session, [job for job in jobs if job.id in makers], found)
+    films = [job for job in jobs if job.id in makers and job.film_id is not None]
+    if films:
+        _film_files(session, films, found)
+    cleaned = [job for job in jobs if job.kind is JobKind.TEXT_REMOVAL and _made(job)]
+    if cleaned:
+        _clean_files(session, cleaned, found)
     return found
-
-
-def _owner(job: Job) -> UUID | None:
-    """The asset whose files the job makes."""
-    return UUID(job.params["asset_id"]) if job.kind is JobKind.TEXT_REMOVAL else job.film_id
 
 
 def _add_costs(session: Session, found: dict[UUID, Overview]) -> None:
@@ -154,22 +155,46 @@ def _add_approvals(session: Session, found: dict[UUID, Overview]) -> None:
             found[row.job_id].approvals.append(row)
 
 
-def _add_files(session: Session, jobs: Sequence[Job], found: dict[UUID, Overview]) -> None:
+def _film_files(session: Session, jobs: Sequence[Job], found: dict[UUID, Overview]) -> None:
+    """Of a film the newest file of each role; where a role has several, by their file names."""
     owners: dict[UUID, list[UUID]] = {}
     for job in jobs:
-        owner = _owner(job)
-        if owner is not None:
-            owners.setdefault(owner, []).append(job.id)
+        owners.setdefault(cast(UUID, job.film_id), []).append(job.id)
     rows = session.execute(
         select(Rendition, Blob)
         .join(Blob, Blob.sha256 == Rendition.blob_sha256)
         .where(Rendition.asset_id.in_(list(owners)), Rendition.role.in_(_SHOWN))
         .order_by(Rendition.asset_id, Rendition.role, Rendition.filename, Rendition.created_at.desc())
         .ext(distinct_on(Rendition.asset_id, Rendition.role, Rendition.filename))
-    )
+    ).all()
+    counts = Counter((rendition.asset_id, rendition.role) for rendition, _ in rows)
     for rendition, blob in rows:
+        role = rendition.role
+        single = counts[rendition.asset_id, role] == 1 and role is not RenditionRole.EXPORT
+        name = role.value if single else rendition.filename
         for job_id in owners[rendition.asset_id]:
-            found[job_id].files.append((rendition, blob))
+            found[job_id].files[name] = rendition, blob, rendition.filename
+
+
+def _clean_files(session: Session, jobs: Sequence[Job], found: dict[UUID, Overview]) -> None:
+    """What each job made of its clip, not what another job made of the same clip later."""
+    asked = {rendition_id for job in jobs for rendition_id in _made(job).values()}
+    rows = session.execute(
+        select(Rendition, Blob, Asset.name)
+        .join(Blob, Blob.sha256 == Rendition.blob_sha256)
+        .join(Asset, Asset.id == Rendition.asset_id)
+        .where(Rendition.id.in_(asked))
+    )
+    files = {rendition.id: (rendition, blob, name_of_file(rendition, clip)) for rendition, blob, clip in rows}
+    for job in jobs:
+        there = {name: files[id_] for name, id_ in _made(job).items() if id_ in files}
+        found[job.id].files.update(there)
+
+
+def _made(job: Job) -> dict[str, UUID]:
+    """The files that a result names: `cleaned_rendition_id` is `cleaned`."""
+    named = (job.result or {}).items()
+    return {k.removesuffix(_FILE): UUID(v) for k, v in named if k.endswith(_FILE) and isinstance(v, str)}
 
 
 def _add_phases(session: Session, found: dict[UUID, Overview]) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from core.errors import Conflict
 from core.hashing import fingerprints
 from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState
-from services import progress
+from services import deadlines, progress
 from services.events import record
 from services.jobs import get_job, unselect
 from services.scene import Scene, read_scene
@@ -160,6 +160,7 @@ def remake_job(
     job.error_code = None
     job.error_message = None
     job.finished_at = None
+    deadlines.renew(job)
     causes = list(dict.fromkeys(why for line in todo for why in line.why))
     record(
         session,

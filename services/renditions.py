@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from db.assets import Asset, Blob, Derivation, Rendition, RenditionRole, Upload
+
+_CLIP_ENDINGS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"})
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,15 @@ def latest_rendition(session: Session, asset_id: UUID, role: RenditionRole) -> R
         .order_by(Rendition.created_at.desc(), Rendition.id.desc())
         .limit(1)
     )
+
+
+def name_of_file(rendition: Rendition, asset_name: str) -> str:
+    """What a file is called when people save it: a cleaned clip goes by the name of what was sent."""
+    if rendition.role is not RenditionRole.CLEANED:
+        return rendition.filename
+    sent, ending = PurePath(asset_name), PurePath(rendition.filename).suffix
+    stem = sent.stem if sent.suffix.lower() in _CLIP_ENDINGS else asset_name
+    return f"{stem} (clean){ending}"
 
 
 def blob_of(session: Session, rendition: Rendition) -> Blob:

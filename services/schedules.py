@@ -201,6 +201,8 @@ def submit_run(
         stop_after=schedule.stop_after,
         budget=schedule.budget,
         priority=schedule.priority,
+        display_name=schedule.display_name,
+        timeout_minutes=schedule.timeout_minutes,
         request_id=request_id,
         schedule=(schedule.id, user_id),
     )
@@ -254,7 +256,8 @@ def _write(session: Session, schedule: Schedule, data: dict[str, Any], check: Ch
         raise
     schedule.kind = JobKind(job["kind"])
     schedule.gates = list(dict.fromkeys(job.get("gates", ())))
-    schedule.stop_after = job.get("stop_after")
+    for name in ("stop_after", "display_name", "timeout_minutes"):
+        setattr(schedule, name, job.get(name))
     for name in ("params", "budget", "priority", "project_id"):
         setattr(schedule, name, job[name])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -27,8 +28,12 @@ def create_upload(
     mime: str,
     size: int | None,
     rights: dict[str, Any],
+    ttl_hours: float = 24.0,
 ) -> Upload:
-    """Announce an upload. `rights` is what the sender says: licence, licence_url, creator, source_url."""
+    """Announce an upload. `rights` is what the sender says: licence, licence_url, creator, source_url.
+
+    It is forgotten when nothing has come for `ttl_hours`.
+    """
     if not mime.lower().startswith(MIMES):
         raise Invalid("Send an image, a clip, a sound or a font.", field="mime", code="unsupported_format")
     check_rights(rights)
@@ -39,9 +44,11 @@ def create_upload(
         declared_mime=mime,
         declared_size=size,
         licence={"licence": OWN_WORK, **{k: v for k, v in rights.items() if v}},
+        expires_at=func.now() + timedelta(hours=ttl_hours),
     )
     session.add(upload)
     session.flush()
+    session.refresh(upload)
     return upload
 
 
@@ -65,10 +72,68 @@ def complete_upload(session: Session, workspace_id: UUID, upload_id: UUID, store
         )
     keep_blob(session, stored)
     upload.blob_sha256 = stored.sha256
+    upload.received = stored.size
+    upload.parts = []
     upload.completed_at = func.now()
     session.flush()
     session.refresh(upload)
     return upload
+
+
+# -- piece by piece -------------------------------------------------------------------------------
+
+
+def check_offset(session: Session, upload: Upload, offset: int) -> None:
+    """Raise unless the next byte that this upload needs is the one at `offset`."""
+    if has_expired(session, upload):
+        raise Conflict("This upload has expired: announce it again.", code="upload_expired")
+    if upload.declared_size is None:
+        raise Conflict("Its size was not announced: send it in one go.", code="size_unknown")
+    if upload.received != offset:
+        raise Conflict(
+            f"The next byte is number {upload.received}, not {offset}: ask where it stands and go on there.",
+            code="offset_mismatch",
+        )
+
+
+def has_expired(session: Session, upload: Upload) -> bool:
+    late = select(func.now() >= upload.expires_at)
+    return upload.blob_sha256 is None and bool(session.scalar(late))
+
+
+def add_part(session: Session, upload: Upload, *, offset: int, size: int, key: str, ttl_hours: float) -> None:
+    """Note a piece of a locked upload that is in the store. Raises Conflict when another was faster."""
+    check_offset(session, upload, offset)
+    upload.received += size
+    upload.parts = [*upload.parts, key]
+    upload.expires_at = func.now() + timedelta(hours=ttl_hours)
+    session.flush()
+    session.refresh(upload)
+
+
+def drop_upload(session: Session, workspace_id: UUID, upload_id: UUID) -> list[str]:
+    """Forget an unfinished upload; returns the store keys of what had come of it."""
+    upload = find_upload(session, workspace_id, upload_id, lock=True)
+    if upload.blob_sha256 is not None:
+        raise Conflict("It is complete: delete the asset that it became.", field="upload_id")
+    session.delete(upload)
+    return list(upload.parts)
+
+
+def take_expired(session: Session, *, limit: int = 100) -> list[str]:
+    """Forget uploads that nobody finished in time; returns the store keys of what had come of them."""
+    rows = session.scalars(
+        select(Upload)
+        .where(Upload.blob_sha256.is_(None), Upload.expires_at < func.now())
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for row in rows:
+        session.delete(row)
+    return [key for row in rows for key in row.parts]
+
+
+# -- looked up ------------------------------------------------------------------------------------
 
 
 def find_upload(session: Session, workspace_id: UUID, upload_id: UUID, *, lock: bool = False) -> Upload:

@@ -18,7 +18,18 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from core.settings import get_settings
 from db.session import reading, transaction
 from db.work import Heartbeat, Job, JobState, Step, StepState
-from services import approvals, books, claims, clocks, money, renditions, sources, steps
+from services import (
+    approvals,
+    books,
+    claims,
+    clocks,
+    deadlines,
+    money,
+    renditions,
+    sources,
+    steps,
+    uploads,
+)
 from tasks import budget, pipeline
 from tasks.app import app
 from tasks.step import storage
@@ -110,6 +121,27 @@ def reclaim_expired_leases() -> None:
 def recheck_budgets(workspace_id: str | None = None) -> None:
     """Have jobs that wait for money go on, as far as it has become available."""
     budget.recheck(UUID(workspace_id) if workspace_id else None)
+
+
+@duty("end_overdue_jobs")
+def end_overdue_jobs() -> None:
+    """Stop jobs that were not done in the time they were given; they fail with the reason."""
+    with reading() as session:
+        late = deadlines.overdue_jobs(session)
+    for job_id in late:  # each in its own transaction: two jobs' rows are never locked at once
+        with transaction() as session:
+            stopped = deadlines.time_out(session, job_id)
+        if stopped:
+            pipeline.advance(job_id)
+
+
+@duty("expire_uploads")
+def expire_uploads() -> None:
+    """Forget uploads that nobody finished in time, and what had come of them."""
+    with transaction() as session:
+        keys = uploads.take_expired(session)
+    for key in keys:
+        storage().delete(key)
 
 
 @duty("expire_holds")

@@ -31,7 +31,7 @@ from db.assets import Film, Shot
 from db.review import Gate
 from db.session import after_commit, single, transaction
 from db.work import ENDED_JOB, Job, JobKind, JobState, Step, StepState, WaitsFor
-from services import approvals, claims, events, outcomes, plans, progress, steps
+from services import approvals, claims, deadlines, events, outcomes, plans, progress, steps
 from services.claims import Claim
 from services.films import film_shots
 from services.plans import Planned, Promise
@@ -541,7 +541,10 @@ def _end_cancelled(session: Session, job: Job) -> None:
         if row.state is StepState.READY:
             row.state = StepState.CANCELLED
             row.finished_at = func.now()
-    _end(session, job, JobState.CANCELLED, {})
+    if job.error_code == deadlines.TIMED_OUT:
+        _end(session, job, JobState.FAILED, {"code": job.error_code, "message": job.error_message})
+    else:
+        _end(session, job, JobState.CANCELLED, {})
 
 
 def _end_failed(session: Session, job: Job, row: Step) -> None:

@@ -33,6 +33,7 @@ from db.assets import Asset, Blob, MediaAsset, Rendition
 from db.session import reading, transaction
 from services import duplicates, library
 from services.activities import record_activity
+from services.renditions import name_of_file
 
 blp = Blueprint(
     "assets", __name__, url_prefix="/api/v1", description="Everything with an id that people see."
@@ -100,7 +101,8 @@ def show_renditions(args: dict[str, Any], asset_id: UUID) -> Response:
     with reading() as session:
         page = library.list_renditions(session, identity().workspace_id, asset_id, window)
         blobs = library.blobs_of(session, page.items)
-        shown = [show_rendition(row, blobs[row.blob_sha256]) for row in page.items]
+        asset = session.get_one(Asset, asset_id)
+        shown = [show_rendition(row, blobs[row.blob_sha256], asset.name) for row in page.items]
         return page_reply(RenditionOut, page, args, shown)
 
 
@@ -109,8 +111,8 @@ def show_renditions(args: dict[str, Any], asset_id: UUID) -> Response:
 def download_rendition(rendition_id: UUID) -> BaseResponse:
     """Go to the signed link of a file."""
     with reading() as session:
-        rendition, blob = library.find_rendition(session, identity().workspace_id, rendition_id)
-        return redirect(signed_url(rendition, blob))
+        rendition, blob, name = library.find_rendition(session, identity().workspace_id, rendition_id)
+        return redirect(signed_url(rendition, blob, filename=name))
 
 
 @blp.get("/assets/<uuid:asset_id>/relationships")
@@ -147,10 +149,11 @@ def relate_asset(data: dict[str, Any], asset_id: UUID) -> Response:
         )
 
 
-def show_rendition(row: Rendition, blob: Blob) -> dict[str, Any]:
+def show_rendition(row: Rendition, blob: Blob, asset_name: str) -> dict[str, Any]:
     """A rendition in the shape of RenditionOut."""
     plain = {name: getattr(row, name) for name in _RENDITION if name not in {"size", "url"}}
-    return {**plain, "role": row.role.value, "size": blob.size, "url": signed_url(row, blob)}
+    url = signed_url(row, blob, filename=name_of_file(row, asset_name))
+    return {**plain, "role": row.role.value, "size": blob.size, "url": url}
 
 
 _RENDITION = tuple(field.attribute or name for name, field in RenditionOut().fields.items())

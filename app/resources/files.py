@@ -35,8 +35,8 @@ class SignedArgs(In):
 def go_to_file(rendition_id: UUID) -> BaseResponse:
     """Go to the signed link of a rendition."""
     with reading() as session:
-        rendition, blob = find_rendition(session, identity().workspace_id, rendition_id)
-        return redirect(signed_url(rendition, blob))
+        rendition, blob, name = find_rendition(session, identity().workspace_id, rendition_id)
+        return redirect(signed_url(rendition, blob, filename=name))
 
 
 @blp.get("/files/<path:key>")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, g, jsonify, request, stream_with_context
+from flask import Response, current_app, g, jsonify, redirect, request, stream_with_context
 from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as BaseResponse
 
 from app.api import Blueprint
 from app.auth import identity
@@ -15,6 +16,7 @@ from app.paging import page_reply, window_of
 from app.reply import IDEMPOTENCY_PARAMETER, answer_once, reply
 from app.schemas.base import shared
 from app.schemas.jobs import (
+    DownloadArgs,
     EventArgs,
     EventsOut,
     JobIn,
@@ -27,7 +29,7 @@ from app.schemas.jobs import (
 )
 from app.streams import stream_events, wait_for_change
 from app.wakeups import advance_after, check, plan, remake, wake_after
-from core.errors import Invalid
+from core.errors import Conflict, Invalid, NotFound
 from db.session import glancing, reading, transaction
 from db.work import ENDED_JOB, Job
 from services import jobs
@@ -187,6 +189,23 @@ def delete_job(job_id: UUID) -> Response:
     return Response(status=204)
 
 
+@blp.get("/jobs/<uuid:job_id>/download")
+@blp.arguments(DownloadArgs, location="query")
+@blp.response(302, headers={"Location": {"schema": {"type": "string"}}})
+def download_result(args: dict[str, Any], job_id: UUID) -> BaseResponse:
+    """Go to the signed link of a file that the job made: its master, or its clean clip."""
+    with glancing() as session:
+        shown = read_job(session, identity().workspace_id, job_id)
+    made = shown["downloads"]
+    wanted = args["file"] or next((name for name in ("master", "cleaned") if name in made), "")
+    if wanted in made:
+        return redirect(made[wanted])
+    if shown["state"] not in {state.value for state in ENDED_JOB}:
+        raise Conflict(f"The job is {shown['state']}; wait until it has ended.", field="state")
+    there = f"it made {', '.join(made)}" if made else "it made none"
+    raise NotFound(f"The job has no such file: {there}.", field="file")
+
+
 @blp.get("/jobs/<uuid:job_id>/manifest")
 @blp.response(
     200, {"type": "object"}, description="Every input hash, asset, licence, provider, model, seed, tool"
@@ -216,6 +235,8 @@ def submit(session: Session, data: dict[str, Any]) -> Answer:
         stop_after=data.get("stop_after"),
         budget=data["budget"],
         priority=data["priority"],
+        display_name=data["display_name"],
+        timeout_minutes=data["timeout_minutes"],
         request_id=g.request_id,
     )
     wake_after(session, job.id)

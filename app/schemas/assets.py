@@ -165,34 +165,32 @@ class UploadIn(RightsIn):
 
 
 class UploadOut(Out):
-    """`state`: `created` (no bytes yet), `inspecting`, `ready` (`asset_id`) or `refused` (`error`)."""
+    """`state`: `created`, `receiving`, then `inspecting`, `ready` (`asset_id`) or `refused` (`error`)."""
 
     id = fields.UUID(required=True)
     filename = fields.String(required=True)
     mime = fields.String(required=True)
     size = fields.Integer(required=True, allow_none=True)
+    received = fields.Integer(required=True, metadata={"description": "Bytes that have come."})
     state = fields.String(
-        required=True, validate=validate.OneOf(["created", "inspecting", "ready", "refused"])
+        required=True, validate=validate.OneOf(["created", "receiving", "inspecting", "ready", "refused"])
     )
     asset_id = fields.UUID(required=True, allow_none=True)
     error = fields.String(required=True, allow_none=True)
     rights = fields.Dict(keys=fields.String(), required=True)
     content_url = fields.String(required=True)
+    upload_url = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The same for senders without a key; null when it is complete."},
+    )
+    expires_at = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When it is forgotten if nothing more comes; null when it is complete."},
+    )
     created_at = fields.DateTime(required=True)
     completed_at = fields.DateTime(required=True, allow_none=True)
-
-
-class ProcessIn(RightsIn):
-    """A clip and what to clean of it, as multipart."""
-
-    file = UploadField(required=True)
-    regions = words(
-        20_000,
-        required=True,
-        metadata={"description": 'JSON: [{"x":0,"y":0.8,"width":1,"height":0.2}] as shares of the frame.'},
-    )
-    provider = fields.String(load_default="local", validate=validate.Regexp(r"^[a-z0-9_]{1,64}\Z"))
-    project_id = fields.UUID(load_default=None)
 
 
 AssetPage = page_of(AnyAssetOut, "AssetPage")

@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from app.paging import PageArgs
-from app.schemas.base import In, Out, currency, micros, page_of, shared
+from app.schemas.base import In, Out, currency, micros, page_of, shared, words
 from app.schemas.submissions import SubmissionOut
 from core.briefs import FILM_PHASES, GATES, PARAMS, dump_params
 from db.work import JobKind, JobState
@@ -21,13 +21,28 @@ class BudgetIn(In):
     currency = currency(load_default="USD")
 
 
-class _JobFields(In):
+class JobFields(In):
     project_id = fields.UUID(load_default=None, allow_none=True)
     budget = fields.Nested(BudgetIn, load_default=None, allow_none=True)
     priority = fields.Integer(strict=True, load_default=0, validate=validate.Range(min=-100, max=100))
+    display_name = words(
+        300,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "What people call it; null: after its file, its title or its words."},
+    )
+    timeout_minutes = fields.Float(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(min=0, min_inclusive=False, max=30 * 24 * 60),
+        metadata={
+            "description": "It fails with `timed_out` when it has not ended by then, waiting included; "
+            "null: this installation's limit, for films none."
+        },
+    )
 
 
-class FilmJobIn(_JobFields):
+class FilmJobIn(JobFields):
     """A film, from words to master."""
 
     kind = fields.String(required=True, validate=validate.Equal("film"))
@@ -46,14 +61,14 @@ class FilmJobIn(_JobFields):
     )
 
 
-class TextRemovalJobIn(_JobFields):
+class TextRemovalJobIn(JobFields):
     """Remove burnt-in text from a clip."""
 
     kind = fields.String(required=True, validate=validate.Equal("text_removal"))
     params = fields.Nested(PARAMS["text_removal"], required=True)
 
 
-class ScrapeJobIn(_JobFields):
+class ScrapeJobIn(JobFields):
     """Fetch stock as assets."""
 
     kind = fields.String(required=True, validate=validate.Equal("scrape"))
@@ -97,6 +112,14 @@ class WaitArgs(In):
         load_default=0.0,
         validate=validate.Range(min=0, max=60),
         metadata={"description": "Answer when the job changes, after this many seconds at the latest."},
+    )
+
+
+class DownloadArgs(In):
+    file = words(
+        300,
+        load_default=None,
+        metadata={"description": "One of the names in `downloads`; unsaid: the film or the clean clip."},
     )
 
 
@@ -170,6 +193,7 @@ class JobItemOut(Out):
 
     id = fields.UUID(required=True)
     kind = fields.String(required=True)
+    display_name = fields.String(required=True)
     state = fields.String(required=True)
     phase = fields.String(required=True, allow_none=True)
     waits_for = fields.String(required=True, allow_none=True)
@@ -180,12 +204,25 @@ class JobItemOut(Out):
     stop_after = fields.String(required=True, allow_none=True)
     priority = fields.Integer(required=True)
     cost = fields.Nested(CostOut, required=True)
+    estimated_credits = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "`cost.quoted`; null until a vendor that may be asked has been priced."},
+    )
+    actual_credits_used = fields.Integer(required=True, metadata={"description": "`cost.captured`."})
     warnings = fields.List(fields.Raw(), required=True)
     error = fields.Nested(FaultOut, required=True, allow_none=True)
     film_id = fields.UUID(required=True, allow_none=True)
     project_id = fields.UUID(required=True, allow_none=True)
     approvals = fields.List(fields.Nested(PendingOut), required=True)
-    downloads = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    downloads = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={
+            "description": "Signed links: `master` and more of a film, `cleaned` and more of a clean clip."
+        },
+    )
     result = fields.Dict(keys=fields.String(), required=True)
     params = fields.Dict(keys=fields.String(), required=True)
     phase_seconds = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
@@ -193,6 +230,8 @@ class JobItemOut(Out):
     created_at = fields.DateTime(required=True)
     started_at = fields.DateTime(required=True, allow_none=True)
     finished_at = fields.DateTime(required=True, allow_none=True)
+    timeout_minutes = fields.Float(required=True, allow_none=True)
+    deadline_at = fields.DateTime(required=True, allow_none=True)
     links = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 

@@ -42,6 +42,8 @@ class TemplateOut(Out):
     stop_after = fields.String(required=True, allow_none=True)
     budget = fields.Dict(keys=fields.String(), required=True, allow_none=True)
     priority = fields.Integer(required=True)
+    display_name = fields.String(required=True, allow_none=True)
+    timeout_minutes = fields.Float(required=True, allow_none=True)
     project_id = fields.UUID(required=True, allow_none=True)
 
 

@@ -781,7 +781,16 @@ def upgrade() -> None:
         sa.Column("asset_id", sa.UUID(), nullable=True),
         sa.Column("created_by", sa.UUID(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("received", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("parts", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
+        sa.Column(
+            "expires_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now() + interval '1 day'"),
+            nullable=False,
+        ),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("received >= 0", name=op.f("ck_uploads_received_not_negative")),
         sa.ForeignKeyConstraint(
             ["asset_id"], ["assets.id"], name=op.f("fk_uploads_asset_id"), ondelete="SET NULL"
         ),
@@ -793,6 +802,13 @@ def upgrade() -> None:
             ["workspace_id"], ["workspaces.id"], name=op.f("fk_uploads_workspace_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
+    )
+    op.create_index(
+        "ix_uploads_unfinished",
+        "uploads",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("blob_sha256 IS NULL"),
     )
     op.create_index(
         op.f("ix_uploads_workspace_id_created_at"), "uploads", ["workspace_id", "created_at"], unique=False
@@ -911,6 +927,7 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
+        sa.Column("display_name", sa.String(length=300), server_default="", nullable=False),
         sa.Column("params", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column(
             "state",
@@ -963,6 +980,8 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("advanced_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("timeout_seconds", sa.Integer(), nullable=True),
+        sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "(finished_at IS NOT NULL) = (state IN ('cancelled', 'failed', 'succeeded'))",
@@ -990,6 +1009,13 @@ def upgrade() -> None:
         ["advanced_at"],
         unique=False,
         postgresql_where=sa.text("state IN ('queued', 'running', 'waiting', 'cancelling')"),
+    )
+    op.create_index(
+        "ix_jobs_deadline",
+        "jobs",
+        ["deadline_at"],
+        unique=False,
+        postgresql_where=sa.text("deadline_at IS NOT NULL AND state IN ('queued', 'running', 'waiting')"),
     )
     op.create_index(op.f("ix_jobs_film_id"), "jobs", ["film_id"], unique=False)
     op.create_index(
@@ -1695,6 +1721,8 @@ def upgrade() -> None:
         sa.Column("stop_after", sa.String(length=32), nullable=True),
         sa.Column("budget", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("display_name", sa.String(length=300), nullable=True),
+        sa.Column("timeout_minutes", sa.Float(), nullable=True),
         sa.Column("project_id", sa.UUID(), nullable=True),
         sa.Column("created_by", sa.UUID(), nullable=True),
         sa.Column("revision", sa.Integer(), server_default="1", nullable=False),
@@ -1907,6 +1935,11 @@ def downgrade() -> None:
         table_name="jobs",
         postgresql_where=sa.text("state IN ('queued', 'running', 'waiting', 'cancelling')"),
     )
+    op.drop_index(
+        "ix_jobs_deadline",
+        table_name="jobs",
+        postgresql_where=sa.text("deadline_at IS NOT NULL AND state IN ('queued', 'running', 'waiting')"),
+    )
     op.drop_table("jobs")
     op.drop_table("script_versions")
     op.drop_index(op.f("ix_films_project_id"), table_name="films")
@@ -1915,6 +1948,9 @@ def downgrade() -> None:
     op.drop_table("collection_members")
     op.drop_table("characters")
     op.drop_index(op.f("ix_uploads_workspace_id_created_at"), table_name="uploads")
+    op.drop_index(
+        "ix_uploads_unfinished", table_name="uploads", postgresql_where=sa.text("blob_sha256 IS NULL")
+    )
     op.drop_table("uploads")
     op.drop_index(op.f("ix_renditions_blob_sha256"), table_name="renditions")
     op.drop_index("ix_renditions_asset", table_name="renditions")

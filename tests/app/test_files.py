@@ -15,7 +15,7 @@ from db.assets import Blob
 from db.session import reading
 from tests.app.conftest import KeyedClient
 
-BYTES = bytes(range(256)) * 40
+BYTES = b"\0\0\0\x18ftypisom\0\0\2\0" + bytes(range(256)) * 39 + bytes(240)
 REGIONS = json.dumps([{"x": 0, "y": 0.8, "width": 1, "height": 0.2}])
 
 
