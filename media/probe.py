@@ -144,7 +144,7 @@ def _ask(paths: list[Path], timeout: float, decode: bool) -> list[dict[str, Any]
 
 def _read(raw: dict[str, Any], path: Path) -> Probe:
     if "error" in raw:
-        raise _refusal(raw["error"], path)
+        raise refusal(raw["error"], path)
     video, audio = raw["video"], raw["audio"]
     declared = (video or audio)["duration"] or raw["duration"]
     length = raw["end"] - min(raw["first"], raw["end"]) if raw["end"] else declared
@@ -196,7 +196,7 @@ def _fps(video: dict[str, Any], raw: dict[str, Any]) -> float:
     return 1 / raw["gap_median"] if raw["gap_median"] > 0 else 0.0
 
 
-def _refusal(reason: str, path: Path) -> Permanent:
+def refusal(reason: str, path: Path) -> Permanent:
     kind = _sniff(path)
     if kind:
         return Permanent(f"The file is not a picture, clip or sound: it is {kind}.", code="not_media")

@@ -1,0 +1,334 @@
+"""Write a clip again with everything kept, only the frames that must change encoded anew.
+
+Where it is known from which packets decoding starts afresh (H.264 in MP4, MOV and Matroska; VP8, VP9; codecs
+whose frames are all whole), spans without change are copied packet by packet and the rest stands between,
+encoded with parameter sets of its own. The result is decoded and compared with the clip; when a frame, a time
+or a byte of another stream is not as it was, the whole picture is encoded anew, and that is proven too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from core.errors import Permanent, Retryable
+from media.burnt_text import Planes
+from media.children import Child, Stop
+from media.codecs import ParameterSets, encoding, fits_beside, lengths_of
+from media.ffmpeg import CONTAINERS, replacing
+from media.frames import Decoder, Encoder, Shown, Span
+from media.ingest import FRESH, MISSING, Facts, shown_at
+from media.spans import Timeline, at_cuts, can_splice, plan, timeline
+
+PRESET = "veryfast"
+REACH = 50
+"""Frames of the same shot before and after a part that its filling may look at."""
+
+Change = Callable[[Iterator[Planes], int], Iterator[Planes]]
+"""Gives a changed frame for each frame of a run; the number is that of the first."""
+
+
+class Parts(Protocol):
+    """Keeps encoded parts, so that a later try goes on where an earlier one ended."""
+
+    def get(self, number: int) -> Path | None: ...
+    def put(self, number: int, part: Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """How many frames were encoded anew and how many copied, bit by bit."""
+
+    frames: int
+    encoded: int
+    copied: int
+    notes: tuple[str, ...] = ()
+
+
+def rewrite(
+    clip: Path,
+    out: Path,
+    facts: Facts,
+    wanted: Sequence[tuple[int, int]],
+    change: Change,
+    *,
+    frames: int,
+    cuts: Sequence[int] = (),
+    parts: Parts | None = None,
+    on_progress: Callable[[float], None] | None = None,
+    should_stop: Stop = None,
+) -> Rewritten:
+    """Write `clip` to `out` with `change` applied to the `wanted` runs of frames (first, end).
+
+    `frames` is how many decoding gave when they were looked at, `cuts` where shots begin; `on_progress` is
+    told the share that is done.
+
+    Permanent `corrupt_media` when frames are gone, Retryable `stopped`.
+    """
+    trouble: list[str] = []
+    for splice in (True, False):
+        if splice and not (can_splice(facts, frames) and fits_beside(facts)):
+            continue
+        work = _Work(
+            clip, facts, frames, cuts,
+            splice=splice, parts=None if trouble else parts, on_progress=on_progress, should_stop=should_stop,
+        )  # fmt: skip
+        work.notes += trouble
+        try:
+            with replacing(out) as scratch:
+                return work.run(scratch, wanted, change)
+        except _UnprovenError as e:
+            if not splice:
+                raise Permanent(f"The clip cannot be written again: {e}.", code="unproven") from e
+            trouble.append(f"Unchanged parts could not be copied ({e}), so all was encoded anew.")
+    raise AssertionError("the second way returns or raises")
+
+
+class _UnprovenError(Exception):
+    """What was written is not what was wanted."""
+
+
+class _Work:
+    """One way of writing a clip again."""
+
+    def __init__(
+        self,
+        clip: Path,
+        facts: Facts,
+        frames: int,
+        cuts: Sequence[int],
+        *,
+        splice: bool,
+        parts: Parts | None,
+        on_progress: Callable[[float], None] | None,
+        should_stop: Stop,
+    ) -> None:
+        self.clip, self.facts, self.frames, self.splice, self.parts = clip, facts, frames, splice, parts
+        self.cuts, self.on_progress, self.should_stop = sorted(cuts), on_progress, should_stop
+        self.notes: list[str] = []
+        self.mended, self.last = 0, MISSING
+
+    def run(self, scratch: Path, wanted: Sequence[tuple[int, int]], change: Change) -> Rewritten:
+        line = timeline(self.facts, None)
+        ranges = plan(self.facts, wanted, self.cuts) if self.splice else at_cuts(0, self.frames, self.cuts)
+        about = encoding(self.facts, splice=self.splice, reorder=line.reorder, preset=PRESET)
+        files = [scratch.with_name(f"{scratch.name}.{n}.part") for n in range(len(ranges))]
+        model = scratch.with_name(f"{scratch.name}.h264")
+        try:
+            way = self.encode(about, ranges, files, wanted, change)
+            heads = [_head(file) for file in files]
+            if not self.splice:
+                line = timeline(self.facts, np.array([t for head in heads for t in head["times"]], np.int64))
+            elif any(
+                not np.array_equal(line.times[first:end], head["times"])
+                for (first, end), head in zip(ranges, heads, strict=True)
+            ):
+                raise _UnprovenError("frames are not where the packets say")
+            self.join(scratch, model, line, way, ranges, files, heads)
+            self.prove(scratch, line, ranges)
+        finally:
+            for file in (*files, model):
+                file.unlink(missing_ok=True)
+        encoded = sum(end - first for first, end in ranges)
+        return Rewritten(self.frames, encoded, self.frames - encoded, tuple(self.notes))
+
+    def encode(
+        self,
+        about: dict[str, Any],
+        ranges: list[tuple[int, int]],
+        files: list[Path],
+        wanted: Sequence[tuple[int, int]],
+        change: Change,
+    ) -> dict[str, Any]:
+        kept = [self.kept(n, *part) for n, part in enumerate(ranges)]
+        spans = self.spans(ranges, kept)
+        total, done = sum(end - first for first, end in ranges), 0
+        with (
+            Decoder(self.clip, self.facts, [span for _, _, span in spans] or [Span()]) as decoder,
+            Encoder(self.facts, about, should_stop=self.should_stop) as encoder,
+        ):
+            turn, whole = iter(spans), None if self.splice else decoder.span()
+            for number, (first, end) in enumerate(ranges):
+                old = kept[number]
+                if old is not None:
+                    files[number].write_bytes(old.read_bytes())
+                    for shown in islice(whole or (), end - first):
+                        self.time_of(shown)
+                    done += end - first
+                    continue
+                start = first if whole is not None else next(turn)[0]
+                run = decoder.span() if whole is None else islice(whole, end - first)
+                idle = not any(a < end and first < b for a, b in wanted)
+                frames = self.changed(run, start, first, end, None if idle else change)
+                count = encoder.part(self.telling(frames, done, total), files[number], first)
+                if count != end - first:
+                    raise Permanent(
+                        f"{count} of {end - first} frames are there.", code="corrupt_media", field="clip"
+                    )
+                done += count
+                if self.parts is not None:
+                    self.parts.put(number, files[number])
+            if whole is not None:
+                for _ in whole:
+                    raise Permanent("More frames are there than were.", code="corrupt_media", field="clip")
+                if decoder.refused:
+                    self.notes.append(f"{decoder.refused} damaged packets of pictures were left out.")
+        if self.mended:
+            self.notes.append(f"{self.mended} frames had no usable time and follow the one before.")
+        return dict(about["ways"][encoder.way])
+
+    def kept(self, number: int, first: int, end: int) -> Path | None:
+        """Give the part that an earlier try encoded, if it is this one."""
+        part = self.parts.get(number) if self.parts else None
+        if part is None:
+            return None
+        head = _head(part)
+        return part if (head["first"], len(head["times"])) == (first, end - first) else None
+
+    def spans(self, ranges: list[tuple[int, int]], kept: list[Path | None]) -> list[tuple[int, int, Span]]:
+        """What to decode for each part to be encoded: of its shot as much around it as helps to fill it."""
+        if not self.splice:
+            return []
+        own, flags = shown_at(self.facts.packets), self.facts.packets[:, 3]
+        times, fresh = np.sort(own), np.flatnonzero(flags & FRESH)
+        spans = []
+        for (first, end), old in zip(ranges, kept, strict=True):
+            if old is None:
+                start = max(0, first - REACH, *(c for c in self.cuts if c <= first))
+                stop = min(self.frames, end + REACH, *(c for c in self.cuts if c >= end))
+                packet = fresh[np.searchsorted(fresh, start, side="right") - 1]
+                last = int(times[stop]) if stop < self.frames else None
+                spans.append((start, stop, Span(int(own[packet]), int(times[start]), last)))
+        return spans
+
+    def changed(
+        self, run: Iterator[Shown], start: int, first: int, end: int, change: Change | None
+    ) -> Iterator[tuple[Planes, int]]:
+        """Give the frames of a part with their times, out of a run that may begin before and end after it."""
+        times: deque[int] = deque()
+
+        def frames() -> Iterator[Planes]:
+            for shown in run:
+                times.append(self.time_of(shown))
+                yield shown.planes
+
+        made = frames() if change is None else change(frames(), start)
+        for number, planes in enumerate(made, start):
+            time = times.popleft()
+            if first <= number < end:
+                yield planes, time
+
+    def time_of(self, shown: Shown) -> int:
+        """Times only ever go on: a frame without one, or with an earlier one, comes right after the last."""
+        time = shown.time
+        if self.splice:
+            return MISSING if time is None else time
+        if time is None or time <= self.last:
+            step = max(1, round(1 / (self.facts.fps * self.facts.time_base)))
+            time = 0 if self.last == MISSING else self.last + step
+            self.mended += 1
+        self.last = time
+        return time
+
+    def telling(
+        self, frames: Iterator[tuple[Planes, int]], done: int, total: int
+    ) -> Iterator[tuple[Planes, int]]:
+        for number, frame in enumerate(frames, done + 1):
+            if self.should_stop is not None and self.should_stop():
+                raise Retryable("Stopped on request.", code="stopped")
+            yield frame
+            if self.on_progress is not None:
+                self.on_progress(number / total)
+
+    def join(
+        self,
+        scratch: Path,
+        model: Path,
+        line: Timeline,
+        way: dict[str, Any],
+        ranges: list[tuple[int, int]],
+        files: list[Path],
+        heads: list[dict[str, Any]],
+    ) -> None:
+        """Put the parts in the place of what they stand for, beside everything else of the clip."""
+        facts = self.facts
+        own = bytes.fromhex(heads[0]["extradata"])
+        lengths = lengths_of(facts) if self.splice else 0
+        if way["codec"] != facts.codec:
+            self.notes.append(f"Its pictures were {facts.codec} and are {way['codec']} now.")
+            model.write_bytes(own + _first_packet(files[0], heads[0]))
+        extradata = own
+        if self.splice:
+            extradata = ParameterSets.read(facts.extradata).with_more(own) if lengths else facts.extradata
+        with Child("join_process", "clip") as child:
+            child.tell(
+                {
+                    "path": str(self.clip.resolve()), "out": str(scratch), "format": facts.format,
+                    "containers": CONTAINERS, "stream": facts.stream, "options": _muxing(facts),
+                    "model": str(model) if model.exists() else None, "rotation": facts.rotation,
+                    "extradata": extradata.hex(), "pix_fmt": way["encoder_fmt"], "lengths": lengths,
+                    "tags": facts.format not in {"matroska", "webm"}, "whole": not self.splice,
+                    "by_packet": facts.by_packet,
+                    "parts": [
+                        {"path": str(f), "first": first} for f, (first, _) in zip(files, ranges, strict=True)
+                    ],
+                }
+            )  # fmt: skip
+            rows = np.concatenate([line.times, line.durations, line.decoding]).astype("<i8")
+            child.write(rows.data.cast("B"))
+            child.end()
+            answer = child.answer(should_stop=self.should_stop)
+        if "error" in answer:
+            raise _UnprovenError(answer["error"])
+        self.notes += answer["notes"]
+
+    def prove(self, scratch: Path, line: Timeline, ranges: list[tuple[int, int]]) -> None:
+        with Child("prove_process", "clip") as child:
+            child.tell(
+                {
+                    "path": str(self.clip.resolve()), "out": str(scratch), "containers": CONTAINERS,
+                    "threads": 2, "by_decoding": self.facts.format == "avi", "parts": ranges if self.splice else [], "times": line.times.tolist(),
+                    "time_base": [self.facts.time_base.numerator, self.facts.time_base.denominator],
+                }
+            )  # fmt: skip
+            seen = child.answer(should_stop=self.should_stop)
+        if "error" in seen:
+            raise _UnprovenError(seen["error"])
+        if seen["frames"] != len(line.times) or seen["left"]:
+            raise _UnprovenError(f"{seen['frames']} of {len(line.times)} frames can be decoded")
+        if seen["different"]:
+            raise _UnprovenError(f"{seen['different']} copied frames are not as they were")
+        if not seen["times"]:
+            raise _UnprovenError("frames are shown at other times")
+        if seen["streams"][0] != seen["streams"][1]:
+            raise _UnprovenError("sound or subtitles are not as they were")
+
+
+def _head(part: Path) -> dict[str, Any]:
+    with part.open("rb") as file:
+        head: dict[str, Any] = json.loads(file.readline())
+    return head
+
+
+def _first_packet(part: Path, head: dict[str, Any]) -> bytes:
+    with part.open("rb") as file:
+        file.readline()
+        return file.read(head["packets"][0][2])
+
+
+def _muxing(facts: Facts) -> dict[str, str]:
+    """Options that make a muxer keep clocks, tags and marks as they are."""
+    options = {"fflags": "+bitexact"}
+    if facts.format in {"mp4", "mov", "3gp"}:
+        ticks = str(facts.time_base.denominator)
+        options |= {"movflags": "+faststart", "video_track_timescale": ticks, "movie_timescale": ticks}
+    elif facts.format in {"matroska", "webm"}:
+        options["default_mode"] = "passthrough"
+    return options
