@@ -11,7 +11,8 @@ from media.ingest import Facts
 
 CRF = 16
 """x264's scale: what is encoded again looks like what it was decoded from."""
-_SPLICED = {  # not 4:4:4: decoders read what x264 made of it before build 151 in another way, by a mark in the stream
+# Not 4:4:4: decoders read what x264 made of it before build 151 in another way, by a mark in the stream.
+_SPLICED = {
     "Baseline": "baseline", "Constrained Baseline": "baseline", "Main": "main", "High": "high",
     "High 10": "high10", "High 4:2:2": "high422",
 }  # fmt: skip

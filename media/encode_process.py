@@ -12,7 +12,6 @@ import resource
 import struct
 import sys
 from fractions import Fraction
-from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +22,7 @@ _HEAD = struct.Struct("<qi")
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    source = BufferedReader(FileIO(0), 1 << 16)
+    source = sys.stdin.buffer
     about = json.loads(source.readline())
     import av
     import numpy as np
@@ -60,7 +59,7 @@ def first_that_opens(av: Any, about: dict[str, Any]) -> int | None:
 
 
 def encode(
-    av: Any, np: Any, about: dict[str, Any], source: BufferedReader, part: dict[str, Any]
+    av: Any, np: Any, about: dict[str, Any], source: IO[bytes], part: dict[str, Any]
 ) -> dict[str, Any]:
     context = open_encoder(av, about)
     times: list[int] = []
@@ -124,12 +123,13 @@ def open_encoder(av: Any, about: dict[str, Any]) -> Any:
     return context
 
 
-def fill(np: Any, plane: Any, source: BufferedReader, deep: int) -> None:
+def fill(np: Any, plane: Any, source: IO[bytes], deep: int) -> None:
     """Read a plane, whose rows in memory are longer than the picture is wide."""
     width, height = plane.width * deep, plane.height
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
     if plane.line_size == width:
-        source.readinto(rows.data.cast("B") if rows.flags.c_contiguous else rows)
+        block = rows.reshape(-1).data
+        source.readinto(block)  # type: ignore[attr-defined]  # a buffered reader: all of it
         return
     rows[:] = np.frombuffer(source.read(width * height), np.uint8).reshape(height, width)
 

@@ -139,9 +139,7 @@ class Encoder:
                 code="unsupported_format",
             )
         self.way: int = way
-        self._behind: queue.Queue[tuple[Planes, int] | None] = queue.Queue(
-            max(2, min(8, _AHEAD_BYTES // frame_bytes(facts)))
-        )
+        self._room = max(2, min(8, _AHEAD_BYTES // frame_bytes(facts)))
 
     def __enter__(self) -> Self:
         return self
@@ -154,37 +152,35 @@ class Encoder:
     def part(self, frames: Iterator[tuple[Planes, int]], out: Path, first: int = 0) -> int:
         """Encode one part, whose first frame has a number, into a file; gives how many frames it has."""
         self._child.tell({"out": str(out.resolve()), "first": first})
-        thread = threading.Thread(target=self._write, daemon=True)
+        behind: queue.Queue[tuple[Planes, int] | None] = queue.Queue(self._room)
+        thread = threading.Thread(target=self._write, args=(behind,), daemon=True)
         thread.start()
-        try:
-            for frame in frames:
-                while thread.is_alive():
-                    with suppress(queue.Full):
-                        self._behind.put(frame, timeout=0.2)
-                        break
-                else:
-                    break
+
+        def hand(frame: tuple[Planes, int] | None) -> bool:
             while thread.is_alive():
                 with suppress(queue.Full):
-                    self._behind.put(None, timeout=0.2)
+                    behind.put(frame, timeout=0.2)
+                    return True
+            return False  # the child is gone, and says why
+
+        try:
+            for frame in frames:
+                if not hand(frame):
                     break
+            hand(None)
             answer = self._child.answer(should_stop=self._should_stop)
         except BaseException:
-            self._child.kill()
-            raise
-        finally:
-            if thread.is_alive() and self._behind.full():
-                self._child.kill()
+            self._child.kill()  # which ends the thread too, unless it waits for a frame
             with suppress(queue.Full):
-                self._behind.put_nowait(None)
-            thread.join(5)
+                behind.put_nowait(None)
+            raise
         if "error" in answer:
             raise Permanent(f"The clip cannot be encoded: {answer['error']}.", code="ffmpeg_failed")
         return int(answer["frames"])
 
-    def _write(self) -> None:
+    def _write(self, behind: queue.Queue[tuple[Planes, int] | None]) -> None:
         with suppress(OSError, ValueError):
-            while (frame := self._behind.get()) is not None:
+            while (frame := behind.get()) is not None:
                 planes, time = frame
                 self._child.write(memoryview(_HEAD.pack(time, 0)))
                 for plane in planes:

@@ -8,27 +8,30 @@ or a byte of another stream is not as it was, the whole picture is encoded anew,
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
 
 from core.errors import Permanent, Retryable
 from media.burnt_text import Planes
-from media.children import Child, Stop
-from media.codecs import ParameterSets, encoding, fits_beside, lengths_of
-from media.ffmpeg import CONTAINERS, replacing
+from media.children import Stop
+from media.codecs import encoding, fits_beside
+from media.ffmpeg import replacing
 from media.frames import Decoder, Encoder, Shown, Span
 from media.ingest import FRESH, MISSING, Facts, shown_at
-from media.spans import Timeline, at_cuts, can_splice, plan, timeline
+from media.joining import PartFile, UnprovenError, join, prove
+from media.spans import at_cuts, can_splice, plan, timeline
 
 PRESET = "veryfast"
-REACH = 50
+REACH = 70
 """Frames of the same shot before and after a part that its filling may look at."""
 
 Change = Callable[[Iterator[Planes], int], Iterator[Planes]]
@@ -38,8 +41,8 @@ Change = Callable[[Iterator[Planes], int], Iterator[Planes]]
 class Parts(Protocol):
     """Keeps encoded parts, so that a later try goes on where an earlier one ended."""
 
-    def get(self, number: int) -> Path | None: ...
-    def put(self, number: int, part: Path) -> None: ...
+    def get(self, key: str) -> AbstractContextManager[Path | None]: ...
+    def put(self, key: str, part: Path) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,11 @@ def rewrite(
         try:
             with replacing(out) as scratch:
                 return work.run(scratch, wanted, change)
-        except _UnprovenError as e:
+        except UnprovenError as e:
             if not splice:
                 raise Permanent(f"The clip cannot be written again: {e}.", code="unproven") from e
             trouble.append(f"Unchanged parts could not be copied ({e}), so all was encoded anew.")
     raise AssertionError("the second way returns or raises")
-
-
-class _UnprovenError(Exception):
-    """What was written is not what was wanted."""
 
 
 class _Work:
@@ -119,23 +118,24 @@ class _Work:
         line = timeline(self.facts, None)
         ranges = plan(self.facts, wanted, self.cuts) if self.splice else at_cuts(0, self.frames, self.cuts)
         about = encoding(self.facts, splice=self.splice, reorder=line.reorder, preset=PRESET)
-        files = [scratch.with_name(f"{scratch.name}.{n}.part") for n in range(len(ranges))]
-        model = scratch.with_name(f"{scratch.name}.h264")
-        try:
+        with TemporaryDirectory(prefix=".parts-", dir=scratch.parent) as folder:
+            files = [Path(folder) / f"{n}.part" for n in range(len(ranges))]
             way = self.encode(about, ranges, files, wanted, change)
-            heads = [_head(file) for file in files]
+            parts = [PartFile(file) for file in files]
+            heads = [part.head for part in parts]
             if not self.splice:
                 line = timeline(self.facts, np.array([t for head in heads for t in head["times"]], np.int64))
             elif any(
                 not np.array_equal(line.times[first:end], head["times"])
                 for (first, end), head in zip(ranges, heads, strict=True)
             ):
-                raise _UnprovenError("frames are not where the packets say")
-            self.join(scratch, model, line, way, ranges, files, heads)
-            self.prove(scratch, line, ranges)
-        finally:
-            for file in (*files, model):
-                file.unlink(missing_ok=True)
+                raise UnprovenError("frames are not where the packets say")
+            self.notes += join(
+                self.clip, scratch, self.facts, line, way, parts,
+                splice=self.splice, should_stop=self.should_stop,
+            )  # fmt: skip
+            around = ranges if self.splice else None
+            prove(self.clip, scratch, self.facts, line, around, should_stop=self.should_stop)
         encoded = sum(end - first for first, end in ranges)
         return Rewritten(self.frames, encoded, self.frames - encoded, tuple(self.notes))
 
@@ -147,7 +147,7 @@ class _Work:
         wanted: Sequence[tuple[int, int]],
         change: Change,
     ) -> dict[str, Any]:
-        kept = [self.kept(n, *part) for n, part in enumerate(ranges)]
+        kept = [self.kept(n, *part, file) for (n, part), file in zip(enumerate(ranges), files, strict=True)]
         spans = self.spans(ranges, kept)
         total, done = sum(end - first for first, end in ranges), 0
         with (
@@ -156,9 +156,7 @@ class _Work:
         ):
             turn, whole = iter(spans), None if self.splice else decoder.span()
             for number, (first, end) in enumerate(ranges):
-                old = kept[number]
-                if old is not None:
-                    files[number].write_bytes(old.read_bytes())
+                if kept[number]:
                     for shown in islice(whole or (), end - first):
                         self.time_of(shown)
                     done += end - first
@@ -174,7 +172,7 @@ class _Work:
                     )
                 done += count
                 if self.parts is not None:
-                    self.parts.put(number, files[number])
+                    self.parts.put(str(number), files[number])
             if whole is not None:
                 for _ in whole:
                     raise Permanent("More frames are there than were.", code="corrupt_media", field="clip")
@@ -184,15 +182,20 @@ class _Work:
             self.notes.append(f"{self.mended} frames had no usable time and follow the one before.")
         return dict(about["ways"][encoder.way])
 
-    def kept(self, number: int, first: int, end: int) -> Path | None:
-        """Give the part that an earlier try encoded, if it is this one."""
-        part = self.parts.get(number) if self.parts else None
-        if part is None:
-            return None
-        head = _head(part)
-        return part if (head["first"], len(head["times"])) == (first, end - first) else None
+    def kept(self, number: int, first: int, end: int, file: Path) -> bool:
+        """Take over the part that an earlier try encoded, if it is this one."""
+        if self.parts is None:
+            return False
+        with self.parts.get(str(number)) as part:
+            if part is None:
+                return False
+            head = PartFile(part).head
+            if (head["first"], len(head["times"])) != (first, end - first):
+                return False
+            shutil.copyfile(part, file)
+        return True
 
-    def spans(self, ranges: list[tuple[int, int]], kept: list[Path | None]) -> list[tuple[int, int, Span]]:
+    def spans(self, ranges: list[tuple[int, int]], kept: list[bool]) -> list[tuple[int, int, Span]]:
         """What to decode for each part to be encoded: of its shot as much around it as helps to fill it."""
         if not self.splice:
             return []
@@ -200,7 +203,7 @@ class _Work:
         times, fresh = np.sort(own), np.flatnonzero(flags & FRESH)
         spans = []
         for (first, end), old in zip(ranges, kept, strict=True):
-            if old is None:
+            if not old:
                 start = max(0, first - REACH, *(c for c in self.cuts if c <= first))
                 stop = min(self.frames, end + REACH, *(c for c in self.cuts if c >= end))
                 packet = fresh[np.searchsorted(fresh, start, side="right") - 1]
@@ -246,89 +249,3 @@ class _Work:
             yield frame
             if self.on_progress is not None:
                 self.on_progress(number / total)
-
-    def join(
-        self,
-        scratch: Path,
-        model: Path,
-        line: Timeline,
-        way: dict[str, Any],
-        ranges: list[tuple[int, int]],
-        files: list[Path],
-        heads: list[dict[str, Any]],
-    ) -> None:
-        """Put the parts in the place of what they stand for, beside everything else of the clip."""
-        facts = self.facts
-        own = bytes.fromhex(heads[0]["extradata"])
-        lengths = lengths_of(facts) if self.splice else 0
-        if way["codec"] != facts.codec:
-            self.notes.append(f"Its pictures were {facts.codec} and are {way['codec']} now.")
-            model.write_bytes(own + _first_packet(files[0], heads[0]))
-        extradata = own
-        if self.splice:
-            extradata = ParameterSets.read(facts.extradata).with_more(own) if lengths else facts.extradata
-        with Child("join_process", "clip") as child:
-            child.tell(
-                {
-                    "path": str(self.clip.resolve()), "out": str(scratch), "format": facts.format,
-                    "containers": CONTAINERS, "stream": facts.stream, "options": _muxing(facts),
-                    "model": str(model) if model.exists() else None, "rotation": facts.rotation,
-                    "extradata": extradata.hex(), "pix_fmt": way["encoder_fmt"], "lengths": lengths,
-                    "tags": facts.format not in {"matroska", "webm"}, "whole": not self.splice,
-                    "by_packet": facts.by_packet,
-                    "parts": [
-                        {"path": str(f), "first": first} for f, (first, _) in zip(files, ranges, strict=True)
-                    ],
-                }
-            )  # fmt: skip
-            rows = np.concatenate([line.times, line.durations, line.decoding]).astype("<i8")
-            child.write(rows.data.cast("B"))
-            child.end()
-            answer = child.answer(should_stop=self.should_stop)
-        if "error" in answer:
-            raise _UnprovenError(answer["error"])
-        self.notes += answer["notes"]
-
-    def prove(self, scratch: Path, line: Timeline, ranges: list[tuple[int, int]]) -> None:
-        with Child("prove_process", "clip") as child:
-            child.tell(
-                {
-                    "path": str(self.clip.resolve()), "out": str(scratch), "containers": CONTAINERS,
-                    "threads": 2, "by_decoding": self.facts.format == "avi", "parts": ranges if self.splice else [], "times": line.times.tolist(),
-                    "time_base": [self.facts.time_base.numerator, self.facts.time_base.denominator],
-                }
-            )  # fmt: skip
-            seen = child.answer(should_stop=self.should_stop)
-        if "error" in seen:
-            raise _UnprovenError(seen["error"])
-        if seen["frames"] != len(line.times) or seen["left"]:
-            raise _UnprovenError(f"{seen['frames']} of {len(line.times)} frames can be decoded")
-        if seen["different"]:
-            raise _UnprovenError(f"{seen['different']} copied frames are not as they were")
-        if not seen["times"]:
-            raise _UnprovenError("frames are shown at other times")
-        if seen["streams"][0] != seen["streams"][1]:
-            raise _UnprovenError("sound or subtitles are not as they were")
-
-
-def _head(part: Path) -> dict[str, Any]:
-    with part.open("rb") as file:
-        head: dict[str, Any] = json.loads(file.readline())
-    return head
-
-
-def _first_packet(part: Path, head: dict[str, Any]) -> bytes:
-    with part.open("rb") as file:
-        file.readline()
-        return file.read(head["packets"][0][2])
-
-
-def _muxing(facts: Facts) -> dict[str, str]:
-    """Options that make a muxer keep clocks, tags and marks as they are."""
-    options = {"fflags": "+bitexact"}
-    if facts.format in {"mp4", "mov", "3gp"}:
-        ticks = str(facts.time_base.denominator)
-        options |= {"movflags": "+faststart", "video_track_timescale": ticks, "movie_timescale": ticks}
-    elif facts.format in {"matroska", "webm"}:
-        options["default_mode"] = "passthrough"
-    return options

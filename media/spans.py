@@ -17,7 +17,7 @@ _LEAST_PART = 48
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Times of the frames as shown, their durations, times of decoding, and how far these allow reordering."""
+    """Times of the frames as shown, durations, times of decoding, and how far these allow reordering."""
 
     times: NDArray[np.int64]
     durations: NDArray[np.int64]
