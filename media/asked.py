@@ -37,13 +37,13 @@ def asked(
         script = script_of(text.words)
         if scripts and script and script not in scripts and text.confidence >= 0.8:
             continue
-        if any(_plain(word) in _plain(text.words) for word in ask.keep_words if _plain(word)):
+        if any(plain(word) in plain(text.words) for word in ask.keep_words if plain(word)):
             continue
         out.extend(_without(text, ask.keep, width, height, fps, count))
     return sorted(out, key=lambda text: (text.first, text.y, text.x))
 
 
-def _plain(words: str) -> str:
+def plain(words: str) -> str:
     letters = unicodedata.normalize("NFKD", words.casefold())
     return "".join(c for c in letters if c.isalnum())
 

@@ -14,8 +14,12 @@ from media.ffmpeg import replacing
 from media.frames import Decoder
 from media.ingest import Facts, inspect
 from media.inpaint import fill_text
+from media.proof import Proof, verify
 from media.rewrite import Parts, Rewritten, rewrite
+from media.sheet import contact_sheet
 from media.text import find_text
+
+__all__ = ["Proof", "Rewritten", "clean", "contact_sheet", "find", "inspect", "verify"]
 
 Progress = Callable[[float], None] | None
 """Told the share that is done, 0 to 1."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -18,7 +19,7 @@ from core.errors import Permanent
 from media.burnt_text import Planes
 from media.children import Child, Stop
 from media.ffmpeg import CONTAINERS
-from media.ingest import MISSING, Facts
+from media.ingest import FRESH, MISSING, Facts, shown_at
 
 _HEAD = struct.Struct("<qi")
 _AHEAD_BYTES = 24 << 20
@@ -122,6 +123,35 @@ def read_frames(clip: Path, facts: Facts) -> Iterator[Planes]:
     with Decoder(clip, facts) as decoder:
         for shown in decoder.span():
             yield shown.planes
+
+
+def pick_frames(clip: Path, facts: Facts, numbers: Iterable[int]) -> Iterator[tuple[int, Planes]]:
+    """Give single frames by their numbers, from the first to the last; decodes no more than it has to."""
+    wanted = sorted(set(numbers))
+    own, flags = shown_at(facts.packets), facts.packets[:, 3]
+    starts = np.flatnonzero(flags & FRESH)
+    runs: list[list[int]] = []
+    spans: list[Span] = []
+    if facts.copies and len(starts) and not starts[0] and len(np.unique(own)) == len(own):
+        times = np.sort(own)
+        for start, group in groupby(
+            wanted, key=lambda n: int(starts[np.searchsorted(starts, n, "right") - 1])
+        ):
+            run = list(group)
+            if run[-1] < len(times):
+                end = int(times[run[-1] + 1]) if run[-1] + 1 < len(times) else None
+                spans.append(Span(int(own[start]), int(times[run[0]]), end))
+                runs.append(run)
+    elif wanted:
+        spans, runs = [Span()], [wanted]
+    with Decoder(clip, facts, spans) as decoder:
+        for span, run in zip(spans, runs, strict=True):
+            first, left = run[0] if span.start is not None else 0, set(run)
+            for number, shown in enumerate(decoder.span(), first):
+                if number in left:
+                    yield number, shown.planes
+                if span.start is None and number >= run[-1]:
+                    return
 
 
 class Encoder:

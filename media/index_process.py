@@ -6,6 +6,7 @@ order of decoding, each as four 64-bit numbers (pts, dts, duration, flags), in t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import sys
@@ -63,8 +64,13 @@ def look(av: Any, path: str, containers: str, packets: array[int]) -> dict[str, 
         starts_afresh = how_to_tell(video.codec_context)
         answer["copies"] = starts_afresh is not None
         first = None
-        for packet in box.demux(video):
+        others = [s for s in box.streams if s.type in {"audio", "subtitle"}]
+        sums = {s.index: hashlib.sha256() for s in others}
+        for packet in box.demux(video, *others):
             if not packet.size:
+                continue
+            if packet.stream_index != video.index:
+                sums[packet.stream_index].update(f"{packet.pts}@{packet.time_base}".encode() + bytes(packet))
                 continue
             if first is None and packet.has_sidedata("encryption_info"):
                 answer["streams"][video.index]["encrypted"] = True
@@ -74,6 +80,7 @@ def look(av: Any, path: str, containers: str, packets: array[int]) -> dict[str, 
             flags = _FRESH * fresh | _DISCARDED * packet.is_discard | _DAMAGED * packet.is_corrupt
             pts, dts = (_MISSING if t is None else t for t in (packet.pts, packet.dts))
             packets.extend((pts, dts, packet.duration or 0, flags))
+        answer["digests"] = [own.hexdigest() for own in sums.values()]
     with av.open(path, options=limits, metadata_errors="ignore") as box:
         picture = None
         for packet in box.demux(box.streams[answer["video"]]):

@@ -56,6 +56,8 @@ class Facts:
     copies: bool
     """Whether it is known from which packets decoding starts afresh, so that spans can be copied."""
     sounds: int
+    digests: tuple[str, ...]
+    """One for each stream of sound or subtitles: of its packets and their times."""
     brand: str
     packets: NDArray[np.int64] = field(repr=False)
     """pts, dts, duration and flags (FRESH ...) of every packet of the picture, in the order of decoding."""
@@ -178,7 +180,8 @@ def _facts(raw: dict[str, Any], stream: dict[str, Any], container: str, packets:
         picture["width"], picture["height"], picture["pix_fmt"], picture["planes"],
         fps, seconds, picture["rotation"], Fraction(stream["aspect"]).limit_denominator(1000),
         picture["interlaced"], base, tuple(stream["colours"]), raw["copies"],
-        sum(s["type"] == "audio" for s in raw["streams"]), raw["brand"],
+        sum(s["type"] == "audio" for s in raw["streams"]),
+        tuple(raw["digests"]), raw["brand"],
         packets, tuple(notes),
     )  # fmt: skip
 
