@@ -9,15 +9,21 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice, pairwise
 from typing import Literal
 
+import numpy as np
+
 from core.errors import Retryable
 from media.burnt_text import BurntText, Found, Planes
-from media.sites import Scene, cut_out, dig_segments, fill, lay_sites, look_before_and_after
+from media.filling import Weighed, fill, weigh
+from media.kriging import Floats
+from media.scenes import Scene, open_scene
+from media.sites import lay_sites
 
 Quality = Literal["fast", "balanced", "best"]
 _WINDOW_BYTES = 360_000_000
 """Frames held at once, so that what a line hides can be seen before it came and after it went."""
 _WINDOW_FRAMES = (24, 280)
 _THREADS = 2
+_EVENED = 3
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ def fill_text(
     frames: Iterable[Planes],
     found: Found,
     *,
-    quality: Quality = "balanced",  # noqa: ARG001
+    quality: Quality = "balanced",
     first: int = 0,
     on_progress: Callable[[float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -68,7 +74,7 @@ def fill_text(
             end = min(window.end, start + len(held))
             ready: Iterator[Planes] = (held[number - start] for number in range(window.first, end))
             if window.texts:
-                ready = _fill_window(window, list(held), start, end, pool, check)
+                ready = _fill_window(window, list(held), start, end, pool, check, moving=quality != "fast")
             for number, frame in enumerate(ready, window.first - first + 1):
                 check()
                 yield frame
@@ -88,33 +94,44 @@ def _fill_window(
     end: int,
     pool: Executor,
     check: Callable[[], None],
+    *,
+    moving: bool,
 ) -> Iterator[Planes]:
     luma = held[0][0]
-    scenes = []
+    scenes: list[Scene] = []
     for site in lay_sites(window.texts, luma.shape[0], luma.shape[1]):
-        scene = cut_out(site, held, start)
-        for _ in dig_segments(scene, pool, {}):
+        for scene in open_scene(site, held, start, pool, moving=moving):
             check()
-        look_before_and_after(scene)
-        scenes.append(scene)
-    jobs: deque[Future[Planes]] = deque()
+            if scenes[-1:] != [scene]:
+                scenes.append(scene)
+    weighed: list[dict[int, Future[Weighed | None]]] = [{} for _ in scenes]
     for number in range(window.first, end):
-        jobs.append(pool.submit(_fill_frame, scenes, number, held[number - start]))
-        if len(jobs) > 2 * _THREADS:
-            yield jobs.popleft().result()
-    while jobs:
-        yield jobs.popleft().result()
+        out = frame = held[number - start]
+        for scene, ready in zip(scenes, weighed, strict=True):
+            for near in range(max(number - _EVENED, window.first), min(number + _EVENED + _THREADS, end)):
+                if near not in ready:
+                    ready[near] = pool.submit(weigh, scene, near)
+            ready.pop(number - _EVENED - 1, None)
+            mine = ready[number].result()
+            if mine is None:
+                continue
+            if out is frame:
+                out = (frame[0].copy(), frame[1].copy(), frame[2].copy())
+            fill(scene, number, mine, _evened(scene, number, ready), out)
+        yield out
 
 
-def _fill_frame(scenes: list[Scene], number: int, frame: Planes) -> Planes:
-    out: Planes | None = None
-    for scene in scenes:
-        for n, segment in enumerate(scene.segments):
-            if segment.first <= number < segment.end and len(segment.hole.inside):
-                if out is None:
-                    out = (frame[0].copy(), frame[1].copy(), frame[2].copy())
-                fill(scene, n, number, out)
-    return out or frame
+def _evened(scene: Scene, number: int, ready: dict[int, Future[Weighed | None]]) -> Floats:
+    """Moments of a frame averaged with those nearby under the same mask: weights that jump would flicker."""
+    cover = scene.of_frame[number - scene.low].cover
+    means: list[tuple[int, Floats]] = []
+    for near in range(number - _EVENED, number + _EVENED + 1):
+        if near in ready and scene.of_frame[near - scene.low].cover is cover:
+            other = ready[near].result()
+            if other is not None:
+                means.append((_EVENED + 1 - abs(near - number), other.moments))
+    weights, moments = zip(*means, strict=True)
+    return np.average(moments, axis=0, weights=weights).astype(np.float32)
 
 
 def _windows(found: Found, first: int, head: Planes) -> Iterator[_Window]:

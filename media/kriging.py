@@ -9,7 +9,6 @@ Source: Cressie, Statistics for Spatial Data (1993), 3.2, with the variogram nug
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -25,9 +24,9 @@ RING = 3
 """Known pixels up to so far from the mask are looked at."""
 _NUGGET = 0.5
 """Variance of the codec's noise, against the variogram's rise over one pixel."""
-_NEAR, _THIN, _THINNER = 10, 6, 4
-"""Neighbours taken of the whole ring, of one in 9 of its pixels, and of one in 64: a wide hole's middle has
-to see all of its sides."""
+NEIGHBOURS = (10, 6, 4)
+"""So many of the whole ring, of one in 9 of its pixels, and of one in 64: a wide hole's middle has to see all
+of its sides."""
 _BATCH = 4096
 
 
@@ -47,29 +46,27 @@ class Hole:
         """Carry values of the ring (one column a picture) into the hole."""
         return np.asarray(self.weights @ values, np.float32)
 
-    @cached_property
-    def nearest(self) -> Places:
-        """For every pixel of the ring, which pixel inside lies nearest."""
-        tree = cKDTree(_points(self.inside, self.shape[1]))
-        return np.asarray(tree.query(_points(self.ring, self.shape[1]))[1], np.intp)
+
+def widen(mask: Bits, by: int) -> Bits:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * by + 1, 2 * by + 1))
+    return np.asarray(cv2.dilate(mask.view(np.uint8), kernel) > 0)
 
 
-def dig(mask: Bits, unknown: Bits) -> Hole:
+def dig(mask: Bits, unknown: Bits, neighbours: tuple[int, ...] = NEIGHBOURS) -> Hole:
     """Work out the map for `mask`; pixels of `unknown` (which takes in `mask`) are never read."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * RING + 1, 2 * RING + 1))
-    ring_mask = (cv2.dilate(mask.view(np.uint8), kernel) > 0) & ~unknown
+    ring_mask = widen(mask, RING) & ~unknown
     inside, ring = np.flatnonzero(mask), np.flatnonzero(ring_mask)
     if not len(inside) or not len(ring):
         return Hole(mask.shape, inside[:0], ring[:0], csr_matrix((0, 0), dtype=np.float32))
     known, wanted = _points(ring, mask.shape[1]), _points(inside, mask.shape[1])
     y, x = known.T.astype(np.intp)
-    sets = [
-        (np.arange(len(ring)), _NEAR),
-        (np.flatnonzero((y % 3 == 0) & (x % 3 == 0)), _THIN),
-        (np.flatnonzero((y % 8 == 1) & (x % 8 == 1)), _THINNER),
-    ]
+    sets = (
+        np.arange(len(ring)),
+        np.flatnonzero((y % 3 == 0) & (x % 3 == 0)),
+        np.flatnonzero((y % 8 == 1) & (x % 8 == 1)),
+    )
     picks = []
-    for members, most in sets:
+    for members, most in zip(sets, neighbours, strict=False):
         if len(members):
             nearest = [*range(1, min(most, len(members)) + 1)]
             found = cKDTree(known[members]).query(wanted, k=nearest)[1]
