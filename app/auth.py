@@ -14,6 +14,8 @@ from db.session import single
 from services.accounts import Identity, authenticate
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
+_KEY_PROTOCOL = "key."
+"""Browsers can send no header when they open a WebSocket, only names of protocols."""
 _OPEN_ENDPOINTS = {"api-docs.openapi_json"}
 
 
@@ -78,7 +80,9 @@ def _sent_key() -> str | None:
     given = request.authorization
     if given is not None and given.type == "bearer" and given.token:
         return given.token.strip()
-    return None
+    offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    keys = [name.strip()[len(_KEY_PROTOCOL) :] for name in offered if name.strip().startswith(_KEY_PROTOCOL)]
+    return keys[0] if keys else None
 
 
 def _unauthorized(detail: str) -> Unauthorized:

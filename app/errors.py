@@ -15,7 +15,7 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from core import errors
@@ -91,6 +91,7 @@ def problem(
 
 def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ClientDisconnected, _broken_off)
     app.register_error_handler(ValidationError, _validation)
     app.register_error_handler(errors.PipelineError, _pipeline)
     app.register_error_handler(StaleDataError, _stale)
@@ -124,6 +125,11 @@ def _http(error: HTTPException) -> Response:
 
 
 _KEPT_HEADERS = {"Allow", "Content-Range", "Retry-After", "Upgrade", "WWW-Authenticate"}
+
+
+def _broken_off(_: ClientDisconnected) -> Response:
+    """A body that ended too early, or stopped coming; where the line is cut, nobody reads this."""
+    return problem(408, "Nothing more came: send it again, or as an upload in pieces, which can be resumed.")
 
 
 def _validation(error: ValidationError) -> Response:

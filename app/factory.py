@@ -9,6 +9,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from app import auth, cors, errors, observe, pages
 from app.api import Api
+from app.resources import live
 from app.schemas.house import QuoteIn
 from app.schemas.jobs import JobIn
 from app.streams import Places
@@ -19,6 +20,7 @@ PREFIX = "/api/v1"
 MAX_JSON_BYTES = 4 * 1024 * 1024  # a brief of 1 MB must still be read, so that its field can be named
 RESOURCES = (
     "jobs",
+    "live",
     "quotes",
     "schedules",
     "approvals",
@@ -98,5 +100,6 @@ def build(settings: Settings) -> Flask:
     api.union(QuoteIn, "kind", QuoteIn.variants)
     for name in RESOURCES:
         api.register_blueprint(importlib.import_module(f"app.resources.{name}").blp)
+    live.install(app)
     pages.install(app)
     return app

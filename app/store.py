@@ -22,7 +22,7 @@ from db.assets import Blob, Rendition
 from services.renditions import StoredFile
 
 _CHUNK = 1 << 20
-_PIECE = 1 << 16
+_PIECE = 1 << 14
 """What is lost at most of a read that breaks off in the middle."""
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.orm import Session
 
-from core.errors import NotFound
-from db.work import Event, Job
+from db.work import ENDED_JOB, Event, Job
 
 
 def record(
@@ -54,9 +54,48 @@ def list_events(
     return list(rows)
 
 
-def latest_seq(session: Session, workspace_id: UUID, job_id: UUID) -> int:
-    """Number of the job's last event; 0 before the first. Cheap enough to ask several times a second."""
-    seq = session.scalar(select(Job.event_seq).where(Job.workspace_id == workspace_id, Job.id == job_id))
-    if seq is None:
-        raise NotFound("There is no such job.", field="job_id")
-    return seq
+def list_project_events(
+    session: Session, workspace_id: UUID, project_id: UUID, after: int, upto: int, *, limit: int = 200
+) -> list[Event]:
+    """What happened to a project's jobs, by the numbers that all events share: after one, up to another."""
+    rows = session.scalars(
+        select(Event)
+        .join(Job, Job.id == Event.job_id)
+        .where(Event.workspace_id == workspace_id, Event.id > after, Event.id <= upto)
+        .where(Job.project_id == project_id)
+        .order_by(Event.id)
+        .limit(limit)
+    )
+    return list(rows)
+
+
+def jobs_at_work(session: Session, project_id: UUID, *, limit: int = 20) -> list[Job]:
+    """The jobs of a project that have not ended, the newest."""
+    alive = Job.state.not_in(ENDED_JOB) & Job.deleted_at.is_(None)
+    newest = select(Job).where(Job.project_id == project_id, alive).order_by(Job.id.desc())
+    return list(session.scalars(newest.limit(limit)))
+
+
+class Settled:
+    """Up to which number events are complete, for a reader who goes on after the last that it saw.
+
+    Numbers are given when an event is written and events show when they are committed, so a lower number may
+    show after a higher one. What was seen is complete once every transaction that was open then has ended.
+    """
+
+    def __init__(self) -> None:
+        self._upto = 0
+        self._seen: deque[tuple[int, int]] = deque()
+
+    def upto(self, session: Session) -> int:
+        newest, oldest_open, next_one = session.execute(_HORIZON).one()
+        self._seen.append((newest, next_one))
+        while self._seen and self._seen[0][1] <= oldest_open:
+            self._upto = self._seen.popleft()[0]
+        return self._upto
+
+
+_HORIZON = text(
+    "SELECT coalesce((SELECT max(id) FROM events), 0), pg_snapshot_xmin(now_)::text::bigint,"
+    " pg_snapshot_xmax(now_)::text::bigint FROM pg_current_snapshot() AS now_"
+)

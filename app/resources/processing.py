@@ -9,7 +9,6 @@ from flask import Response, request
 from marshmallow import Schema
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import RequestTimeout
 
 from app.api import Blueprint, Parser
 from app.auth import identity
@@ -33,11 +32,6 @@ from services.renditions import StoredFile
 blp = Blueprint("processing", __name__, url_prefix="/api/v1", description="A clip in, the clean clip out.")
 blp.before_request(expect_a_file)
 _BODIES = {"multipart/form-data": {"schema": ProcessIn}, "application/json": {"schema": ProcessUploadIn}}
-
-
-@blp.errorhandler(TimeoutError)
-def _silent(_: TimeoutError) -> Response:
-    raise RequestTimeout("Nothing came for too long: send it again, or as an upload that can be resumed.")
 
 
 @blp.post("/upload-and-process")

@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from uuid import UUID
 
 from flask import Response, request
-from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app.api import Blueprint, by_link
 from app.auth import identity
@@ -55,11 +55,6 @@ def _check_version() -> Response | None:
     if request.method == "OPTIONS" or spoken == VERSION:
         return None
     return problem(412, f"This server speaks tus {VERSION}.", headers=[("Tus-Version", VERSION)])
-
-
-@blp.errorhandler(TimeoutError)
-def _silent(_: TimeoutError) -> Response:
-    raise RequestTimeout("Nothing came for too long: send it again, or in pieces, which can be resumed.")
 
 
 @blp.post(NEW)

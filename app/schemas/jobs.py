@@ -123,8 +123,11 @@ class DownloadArgs(In):
     )
 
 
-class EventArgs(In):
+class AfterArgs(In):
     after_id = fields.Integer(load_default=None, validate=validate.Range(min=0, max=2**53))
+
+
+class EventArgs(AfterArgs):
     limit = fields.Integer(load_default=200, validate=validate.Range(min=1, max=1000))
 
 
@@ -274,6 +277,11 @@ class EventOut(Out):
     asset_id = fields.UUID(required=True, allow_none=True)
     payload = fields.Dict(keys=fields.String(), required=True)
     created_at = fields.DateTime(required=True)
+
+
+class ProjectEventOut(EventOut):
+    id = fields.Integer(required=True)
+    job_id = fields.UUID(required=True, allow_none=True)
 
 
 class EventsOut(Out):

@@ -142,6 +142,18 @@ def test_a_range_gives_that_part(anonymous, link, asked, start, end):
     assert answer.headers["Content-Range"] == f"bytes {start}-{end}/{len(BYTES)}"
 
 
+def test_a_part_goes_on_only_with_the_file_it_began_with(anonymous, link):
+    head = anonymous.head(link)
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(BYTES))
+    assert head.headers["Accept-Ranges"] == "bytes"
+    part = {"Range": "bytes=100-"}
+    same = anonymous.get(link, headers={**part, "If-Range": head.headers["ETag"]})
+    assert (same.status_code, same.data) == (206, BYTES[100:])
+    another = anonymous.get(link, headers={**part, "If-Range": '"another"'})
+    assert (another.status_code, another.data) == (200, BYTES)
+
+
 def test_a_range_beyond_the_end_is_416(anonymous, link):
     answer = anonymous.get(link, headers={"Range": "bytes=99999-"})
     assert answer.status_code == 416

@@ -6,14 +6,17 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import Engine, event, func, select
 
 from core.briefs import load_params
-from db.assets import RenditionRole
+from core.storage import content_disposition
+from db.assets import Clip, RenditionRole
 from db.session import reading, transaction
-from db.work import Job
+from db.work import Job, JobState, Step, StepState
 from services import jobs
 from services.events import record
 from services.renditions import StoredFile, add_rendition
@@ -241,6 +244,36 @@ def test_a_long_poll_does_not_wait_for_an_ended_job(client, house):
     assert time.monotonic() - began < 5
 
 
+def test_a_long_poll_and_a_stream_tell_of_progress_too(app, client, film_job):
+    job_id = client.post("/api/v1/jobs", json=film_job).json["id"]
+    beat.wake_jobs([job_id])
+
+    def work():
+        time.sleep(0.3)
+        with transaction() as session:
+            step = session.scalars(
+                select(Step).where(Step.job_id == job_id, Step.kind == "write_script")
+            ).one()
+            step.state, step.attempt, step.progress = StepState.RUNNING, 1, 0.9
+            step.weight, step.lease_until = 1000.0, func.now() + timedelta(seconds=60)
+
+    before = client.get(f"/api/v1/jobs/{job_id}").json
+    thread = threading.Thread(target=work)
+    thread.start()
+    began = time.monotonic()
+    after = client.get(f"/api/v1/jobs/{job_id}?wait=20").json
+    assert time.monotonic() - began < 10
+    thread.join()
+    assert after["last_event"] == before["last_event"]
+    assert after["progress"] > before["progress"]
+    app.config["STREAM_SECONDS"] = 0.2
+    messages = read_stream(
+        client.get(f"/api/v1/jobs/{job_id}/events", headers={"Accept": "text/event-stream"})
+    )
+    told = json.loads(next(m["data"] for m in messages if m.get("event") == "progress"))
+    assert (told["phase"], told["progress"]) == ("write", round(after["progress"], 3))
+
+
 @pytest.mark.parametrize("wait", ["-1", "61", "nan", "long"])
 def test_a_wait_out_of_range_is_refused(client, house, wait):
     job_id = seed_house(house)["job_id"]
@@ -351,6 +384,55 @@ def test_a_finished_film_offers_signed_downloads(client, house):
     assert set(downloads) == {"master", "up.srt", "up.vtt"}
     assert all("signature=" in url for url in downloads.values())
     assert client.get("/api/v1/jobs").json["items"][0]["downloads"].keys() == downloads.keys()
+
+
+def test_a_clean_clip_is_saved_by_the_name_of_what_was_sent_and_each_job_has_its_own(client, house):
+    ids = seed_house(house)
+    ask = {"asset_id": str(ids["asset_id"]), "regions": [{"x": 0, "y": 0, "width": 1, "height": 0.1}]}
+    one, two = (client.post("/api/v1/jobs", json={"kind": "text_removal", "params": ask}).json for _ in "12")
+    assert one["display_name"] == "moon.mp4"
+    assert client.get(f"/api/v1/jobs/{one['id']}/download").status_code == 409
+    with transaction() as session:
+        session.get_one(Clip, ids["asset_id"]).name = 'Mond über "Köln".MOV'
+        for job in (one, two):
+            sha = job["id"].replace("-", "") * 2
+            stored = StoredFile(sha, 4, "video/mp4", f"blobs/{sha[:2]}/{sha[2:4]}/{sha}", "cleaned.mp4")
+            made = add_rendition(
+                session,
+                workspace_id=house.workspace_id,
+                asset_id=ids["asset_id"],
+                role=RenditionRole.CLEANED,
+                stored=stored,
+            )
+            row = session.get_one(Job, job["id"])
+            row.result = {"cleaned_rendition_id": str(made.id)}
+            row.state, row.finished_at = JobState.SUCCEEDED, func.now()
+    links = {
+        job["id"]: job["downloads"] for job in client.get("/api/v1/jobs?kind=text_removal").json["items"]
+    }
+    assert {name for files in links.values() for name in files} == {"cleaned"}
+    assert links[one["id"]]["cleaned"] != links[two["id"]]["cleaned"]
+    saved = client.get(f"/api/v1/jobs/{one['id']}/download").headers["Location"]
+    named = parse_qs(urlsplit(saved).query)["filename"]
+    assert named == ['Mond über "Köln" (clean).mp4']
+    header = content_disposition(named[0])
+    assert header.startswith('attachment; filename="Mond _ber _K_ln_ (clean).mp4"; ')
+    assert header.endswith("filename*=UTF-8''Mond%20%C3%BCber%20%22K%C3%B6ln%22%20%28clean%29.mp4")
+    assert client.get(f"/api/v1/jobs/{one['id']}/download?file=master").status_code == 404
+
+
+def test_a_name_and_a_time_limit_may_be_given_and_are_shown(client, film_job):
+    shown = client.post(
+        "/api/v1/jobs", json=film_job | {"display_name": "Tuesday", "timeout_minutes": 90}
+    ).json
+    assert (shown["display_name"], shown["timeout_minutes"]) == ("Tuesday", 90.0)
+    assert shown["deadline_at"] > shown["created_at"]
+    assert (shown["estimated_credits"], shown["actual_credits_used"]) == (0, 0)
+    plain = client.post("/api/v1/jobs", json=film_job).json
+    assert (plain["display_name"], plain["deadline_at"]) == ("Up", None)
+    bought = {"kind": "film", "params": {"text": "Moon", "providers": ["kling"]}}
+    assert client.post("/api/v1/jobs", json=bought).json["estimated_credits"] is None
+    assert client.post("/api/v1/jobs", json=film_job | {"timeout_minutes": 0}).status_code == 422
 
 
 @contextmanager

@@ -41,6 +41,7 @@ CHECKS = [
 # Built once for the list of operations; its database is each test's own, through the environment.
 APP = create_app(Settings(var_dir=Path(tempfile.mkdtemp(prefix="callsheet-api-")), secret_key="s" * 32))
 APP.config.update(STREAM_SECONDS=0.1, STREAM_POLL_SECONDS=0.02)
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", APP)
 
 NUMBERS = itertools.count(1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy import update
 
-from core.errors import NotFound
-from core.ids import new_id
+from db.assets import Project
 from db.session import reading, transaction
+from db.work import Job
 from services import events
 from tests.services.makers import at_once, make_house, make_job
 
@@ -83,9 +84,27 @@ def test_another_workspace_sees_no_events_and_no_job(house):
     job_id = make_job(house)
     other = make_house("Other")
     assert read(other, job_id) == []
-    with reading() as session:
-        assert events.latest_seq(session, house.workspace_id, job_id) == 1
-        with pytest.raises(NotFound):
-            events.latest_seq(session, other.workspace_id, job_id)
-        with pytest.raises(NotFound):
-            events.latest_seq(session, house.workspace_id, new_id())
+
+
+def test_an_event_waits_for_those_before_it_when_jobs_of_a_project_are_read_together(house):
+    one, two = make_job(house), make_job(house)
+    with transaction() as session:
+        project = Project(workspace_id=house.workspace_id, name="Moon")
+        session.add(project)
+        session.flush()
+        session.execute(update(Job).where(Job.id.in_([one, two])).values(project_id=project.id))
+    settled = events.Settled()
+
+    def seen(after):
+        with reading() as session:
+            upto = settled.upto(session)
+            rows = events.list_project_events(session, house.workspace_id, project.id, after, upto)
+            return [(row.id, row.type) for row in rows]
+
+    last = seen(0)[-1][0]
+    with transaction() as session:
+        events.record(session, workspace_id=house.workspace_id, job_id=one, kind="first")
+        record(house, two, "second")  # committed before the first, which has the lower number
+        assert seen(last) == []
+        assert seen(last) == []
+    assert [kind for _, kind in seen(last)] == ["first", "second"]
