@@ -113,9 +113,7 @@ def _carried(scene: Scene, number: int) -> Floats | None:
         v += trace.step[0]
         h += trace.step[1]
     moved = np.full(len(here.luma.places), np.nan, np.float32)
-    moved[here.luma.masked] = cv2.remap(
-        dense, h, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=np.nan
-    ).ravel()
+    moved[here.luma.masked] = _between(dense, v, h)
     return moved
 
 
@@ -160,3 +158,14 @@ def _seen_along(scene: Scene, trace: Trace, patch: Patch, plane: int) -> Floats:
             found[mine[unknown.ravel()[near]]] = np.nan
     values[at] = found
     return values
+
+
+def _between(picture: Floats, y: Floats, x: Floats) -> Floats:
+    """Values of a picture between its pixels; NaN beyond its edges."""
+    # a map of one column would be too tall for OpenCV, whose pictures have fewer than 2^15 rows
+    rows = -(-len(y) // 1024)
+    maps = [np.resize(np.asarray(one, np.float32), (rows, 1024)) for one in (x, y)]
+    seen = cv2.remap(
+        picture, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=np.nan
+    )
+    return np.asarray(seen.ravel()[: len(y)], np.float32)

@@ -9,6 +9,7 @@ import pytest
 from core.errors import Retryable
 from media.burnt_text import BurntText, Found, TextKind
 from media.inpaint import fill_text
+from media.trimming import trim
 
 WIDTH, HEIGHT = 160, 96
 
@@ -179,6 +180,45 @@ def test_a_mask_over_everything_leaves_the_frame_as_it_is():
     clean = list(fill_text(iter(frames), found(texts, 3)))
 
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(clean, frames, strict=True))
+
+
+def test_a_mask_of_more_pixels_than_opencv_has_rows_is_filled_along_the_motion():
+    small = film(8, move=(3, 0))
+    frames = [tuple(cv2.resize(plane, None, fx=4, fy=4) for plane in frame) for frame in small]
+    texts = [line(2, 5, x=60, y=60, mask=np.full((160, 260), 255, np.uint8))]
+
+    clean = list(fill_text(iter(frames), Found(WIDTH * 4, HEIGHT * 4, 8, 25.0, tuple(texts))))
+
+    assert len(clean) == 8
+    assert not np.array_equal(clean[3][0], frames[3][0])
+
+
+def test_what_a_line_hides_from_a_moving_camera_is_taken_from_where_it_is_seen():
+    frames = film(40, move=(4, 0))
+    texts = [line(4, 35)]
+    burnt = burn(frames, texts)
+
+    clean = list(fill_text(iter(burnt), found(texts, 40)))
+    spatial = list(fill_text(iter(burnt), found(texts, 40), quality="fast"))
+
+    inside = range(8, 32)
+    assert error(clean, frames, texts, numbers=inside) < 0.6 * error(
+        telea(burnt, texts), frames, texts, numbers=inside
+    )
+    assert error(clean, frames, texts, numbers=inside) < 0.7 * error(spatial, frames, texts, numbers=inside)
+
+
+def test_a_mask_drawn_too_wide_is_trimmed():
+    frames = film(30, move=(0.7, 0.2))
+    tight = line(0, 29, kind=TextKind.WATERMARK)
+    broad = line(0, 29, mask=cv2.dilate(tight.mask, np.ones((5, 5))), kind=TextKind.WATERMARK)
+    pictures = np.stack([frame[0] for frame in burn(frames, [tight])]).astype(np.float32)
+    true, wide = mask_of(tight, 0), mask_of(broad, 0)
+
+    kept, _ = trim(wide, pictures)
+
+    assert (kept & true).sum() > 0.99 * true.sum()
+    assert (kept & ~true).sum() < 0.5 * (wide & ~true).sum()
 
 
 def test_it_tells_how_far_it_is_and_stops_when_told_to():
