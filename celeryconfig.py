@@ -105,9 +105,12 @@ task_routes = {
     "export": {"queue": "media"},
     "moderate": {"queue": "media"},
     "notify_people": {"queue": "notify"},
+    "find_text": {"queue": "media"},
     "clean_clip": {"queue": "media"},
+    "order_clip": {"queue": "submit"},
     "fetch_clip": {"queue": "submit"},
     "verify_clip": {"queue": "media"},
+    "report_clip": {"queue": "media"},
     "inspect_upload": {"queue": "media"},
 }
 

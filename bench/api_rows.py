@@ -16,7 +16,7 @@ SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' ||
        %(workspace)s, kind,
        CASE kind WHEN 'film' THEN %(film)s::jsonb
                  WHEN 'scrape' THEN %(scrape)s::jsonb
-                 ELSE jsonb_build_object('asset_id', h::uuid, 'regions', '[]'::jsonb, 'provider', 'local')
+                 ELSE jsonb_build_object('asset_id', h::uuid, 'regions', '[]'::jsonb, 'method', 'local')
        END,
        state, 'deliver', 1, 0, '{}', 40, at, at, at + interval '1 minute', at + interval '1 minute'
 FROM (SELECT now() - (%(count)s - n) * interval '60 seconds' AS at, md5(n::text) AS h,

@@ -11,6 +11,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from core.cleaning_briefs import FilmTextSchema, TextRemovalParams
 from core.licence_briefs import BriefSchema, LicencePolicySchema, StrictBoolean
 
 MAX_TEXT = 20_000
@@ -87,6 +88,7 @@ class MusicSchema(BriefSchema):
 
 
 _LICENCES = LicencePolicySchema()
+_TEXT = FilmTextSchema()
 
 
 class FilmParams(BriefSchema):
@@ -163,6 +165,7 @@ class FilmParams(BriefSchema):
             "while there is anything else."
         },
     )
+    burnt_text = fields.Nested(FilmTextSchema, load_default=lambda: _TEXT.load({}))
     moderation = fields.String(
         validate=_SLUG,
         load_default="none",
@@ -185,50 +188,6 @@ class FilmParams(BriefSchema):
             )
         if not (text or script or "").strip():
             raise ValidationError("There are no words in it.", "text" if text is not None else "script")
-
-
-class RegionSchema(BriefSchema):
-    """A rectangle as shares of the frame, and when it is there (seconds; null = always)."""
-
-    x = fields.Float(required=True, validate=validate.Range(min=0, max=1))
-    y = fields.Float(required=True, validate=validate.Range(min=0, max=1))
-    width = fields.Float(required=True, validate=validate.Range(min=0, min_inclusive=False, max=1))
-    height = fields.Float(required=True, validate=validate.Range(min=0, min_inclusive=False, max=1))
-    start = fields.Float(load_default=None, allow_none=True, validate=validate.Range(min=0))
-    end = fields.Float(load_default=None, allow_none=True, validate=validate.Range(min=0))
-
-    @validates_schema
-    def check(self, data: dict[str, Any], **_: Any) -> None:
-        if data["x"] + data["width"] > 1.0001 or data["y"] + data["height"] > 1.0001:
-            raise ValidationError(
-                "The rectangle leaves the frame: x + width and y + height are at most 1.", "x"
-            )
-        if data.get("start") is not None and data.get("end") is not None and data["end"] <= data["start"]:
-            raise ValidationError("`end` must be after `start`.", "end")
-
-
-class TextRemovalParams(BriefSchema):
-    """Remove burnt-in text from an uploaded clip, inside the regions a person marked."""
-
-    asset_id = fields.UUID(required=True)
-    regions = fields.List(
-        fields.Nested(RegionSchema),
-        load_default=list,
-        validate=validate.Length(max=20),
-        metadata={"description": "Where the text is. A vendor looks for it itself where none are given."},
-    )
-    provider = fields.String(
-        validate=_SLUG,
-        load_default="local",
-        metadata={"description": "Who does it: `local`, or the slug of a vendor that removes text."},
-    )
-    accept_unknown_prices = _accept_unknown_prices()
-    reuse = _reuse()
-
-    @validates_schema
-    def check(self, data: dict[str, Any], **_: Any) -> None:
-        if data.get("provider") == "local" and not data.get("regions"):
-            raise ValidationError("Mark at least one region: `local` looks for no text itself.", "regions")
 
 
 class ScrapeParams(BriefSchema):

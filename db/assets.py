@@ -76,6 +76,8 @@ class RenditionRole(StrEnum):
     POSTER = "poster"
     THUMBNAIL = "thumbnail"
     CLEANED = "cleaned"
+    REPORT = "report"
+    """What was seen and done when text was removed: JSON, a sheet of pictures, where the text was."""
     SEGMENT = "segment"
     SEGMENT_PROXY = "segment_proxy"
     """A segment small and light: joined, they are the film's proxy."""

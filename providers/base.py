@@ -243,7 +243,8 @@ class Answer:
     """What a vendor says about one submission. An unknown vendor status is `running`; `raw` is kept.
 
     `cost` is what the vendor charged, in the quote's currency; None where it does not say. `code` says why
-    it failed: `moderated`, `cancelled`, or `vendor_failed`.
+    it failed: `moderated`, `cancelled`, `locked` (made, and held back until it is paid there),
+    or `vendor_failed`.
     """
 
     vendor_id: str
@@ -414,21 +415,27 @@ class VideoProvider(RemoteProvider[VideoRequest], Protocol):
 # -- text removal -----------------------------------------------------------------------------------
 
 
+Box = tuple[float, float, float, float, float, float | None]
+
+
 @dataclass(frozen=True)
 class RemovalRequest:
     """Clean one clip. `url` is where a vendor reads it: ours, signed, expiring; empty where none reaches us.
 
-    `clip` is the same file for a vendor that takes uploads. `regions` are boxes (x, y, width, height, start,
-    end): shares of the frame, then seconds, None = its end; no boxes = wherever there is text.
+    `clip` is the same file, of `size` bytes, for a vendor that takes uploads; None while it is only priced.
+    `regions` are boxes (x, y, width, height, start, end): shares of the frame, then seconds, None = its end;
+    no boxes = wherever there is text. `keep` are boxes that stay as they are.
     """
 
     url: str
-    clip: Path
+    clip: Path | None
     width: int
     height: int
     duration: float
     language: str = "all"
-    regions: tuple[tuple[float, float, float, float, float, float | None], ...] = ()
+    regions: tuple[Box, ...] = ()
+    keep: tuple[Box, ...] = ()
+    size: int = 0
 
 
 class TextRemover(RemoteProvider[RemovalRequest], Protocol):

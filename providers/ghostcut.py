@@ -32,6 +32,7 @@ from providers.asking import download
 from providers.base import (
     Answer,
     AnswerState,
+    Box,
     Callback,
     Context,
     Handle,
@@ -97,6 +98,7 @@ class GhostCut(Vendor):
         return replace(quoted, known=False, basis=f"points, reckoned from one example: {quoted.basis}")
 
     def submit(self, request: RemovalRequest, client_token: str) -> Submitted:
+        assert request.clip is not None
         _check(self.model, request)
         name = f"{client_token}.{_ending(request.clip)}"
         url = request.url or self._wire.upload(request.clip, name)
@@ -158,7 +160,8 @@ class GhostCut(Vendor):
         }
         if request.regions:
             kind = "remove_only_ocr" if self.model == "advanced_lite" else "remove"
-            order["videoInpaintMasks"] = compact([_mask(kind, region) for region in request.regions])
+            masks = [_mask(kind, region) for region in request.regions]
+            order["videoInpaintMasks"] = compact(masks + [_mask("keep", region) for region in request.keep])
         if self.model != "basic":
             order["extraOptions"] = compact({"extra_inpaint_config": {"model": self.model}})
         if self._callback_url:
@@ -178,6 +181,8 @@ def _check(model: str, request: RemovalRequest) -> None:
         wrong = "cleans the whole frame and takes no regions"
     elif largest and (count != 1 or area >= largest):
         wrong = f"takes one region smaller than {largest:g} of the frame"
+    elif request.keep and (model != "basic" or not count):
+        wrong = "keeps regions only beside regions to clean, and only the model basic does"
     if wrong:
         raise Rejected(f"GhostCut's {model} {wrong}.", field="regions")
     if request.language not in _LANGUAGES or (model in _ANY_LANGUAGE and request.language != "all"):
@@ -188,7 +193,7 @@ def _check(model: str, request: RemovalRequest) -> None:
             code="too_long",
             field="asset_id",
         )
-    if request.clip.stat().st_size >= _MAX_BYTES:
+    if request.size >= _MAX_BYTES:
         raise Rejected(f"GhostCut takes files below {_MAX_BYTES} bytes.", code="too_large", field="asset_id")
 
 
@@ -199,7 +204,7 @@ def _ending(clip: Path) -> str:
     return next((ending for mark, ending in _ENDINGS.items() if head.startswith(mark)), "mp4")
 
 
-def _mask(kind: str, region: tuple[float, float, float, float, float, float | None]) -> dict[str, Any]:
+def _mask(kind: str, region: Box) -> dict[str, Any]:
     x, y, width, height, start, end = region
     right, bottom = min(1.0, round(x + width, 6)), min(1.0, round(y + height, 6))
     corners = [[x, y], [right, y], [right, bottom], [x, bottom]]
@@ -222,7 +227,7 @@ def _read(item: dict[str, Any]) -> Answer:
     said = item.get("errorDetail") or item.get("error_detail")
     said = said or (named.get("description") if isinstance(named, dict) else None)
     error = ": ".join(str(part) for part in (f"GhostCut failed ({status})", _WHY.get(status), said) if part)
-    code = "moderated" if status == 28 else "vendor_failed"
+    code = {28: "moderated", 83: "locked"}.get(status, "vendor_failed")
     return Answer(work, AnswerState.FAILED, error=redact(error)[:500], raw=item, code=code)
 
 

@@ -246,6 +246,12 @@ def film_name(params: dict[str, Any]) -> str:
     return name
 
 
+def shown_file(take: Take | None, original: str | None) -> str | None:
+    """Digest of the file that the cut shows of a take: cleaned of text, or its `original`."""
+    cleaned: str | None = (take.quality.get("text") or {}).get("cleaned") if take is not None else None
+    return cleaned if original is not None and cleaned else original
+
+
 def _first_words(text: str, limit: int = 60) -> str:
     line = next((part.strip("#*_ \t") for part in text.splitlines() if part.strip("#*_ \t")), "Untitled")
     sentence = re.split(r"(?<=[.!?…。！？])\s|(?<=[。！？])", line, maxsplit=1)[0].rstrip(".。")  # noqa: RUF001

@@ -200,6 +200,11 @@ def for_credits(film: Film, entries: list[dict[str, Any]], params: dict[str, Any
     }
 
 
+def for_cleaning(params: dict[str, Any]) -> Inputs:
+    """What is to become of burnt-in text, whoever does it."""
+    return {name: params[name] for name in ("regions", "what", "languages", "keep", "quality")}
+
+
 def for_master(
     film: Film, placed: Sequence[Placed], entries: list[dict[str, Any]], segments: list[str], sound: str
 ) -> Inputs:

@@ -47,7 +47,10 @@ FEEDS: dict[str, tuple[str, ...]] = {
     "export credits_txt": ("find_music", "keep_stock"),
     "export credits_csv": ("find_music", "keep_stock"),
     "export credits_json": ("find_music", "keep_stock"),
-    "verify_clip": ("clean_clip",),
+    "clean_clip": ("find_text",),
+    "verify_clip": ("find_text", "clean_clip", "order_clip"),
+    "order_clip": ("find_text", "clean_clip"),
+    "report_clip": ("verify_clip",),
     "keep_candidates": ("search_source",),
 }
 """Whose results each kind is made from: the shot's own where both work on a shot, else all of them."""

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Float, case, cast, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from core.briefs import FILM_PHASES
-from db.assets import Film, Shot
+from db.assets import Clip, Film, Shot
 from db.work import Job, JobKind, JobState, Pace, Step, StepState
 from services.films import film_shots
 from services.steps import StepPlan
@@ -34,7 +35,7 @@ CREDITS_SECONDS = 9.0
 
 # kind, or kind and variant: seconds on two cores for one unit, and the unit:
 # "step"; "frame", a megapixel of the picture's size; "shot", a second of it in megapixels;
-# "film", a second of the film
+# "film", a second of the film; "pixels", a megapixel of every frame of a clip
 BUILT_IN: dict[str, tuple[float, str]] = {
     "write_script": (1.0, "step"),
     "break_down": (0.05, "step"),
@@ -45,7 +46,7 @@ BUILT_IN: dict[str, tuple[float, str]] = {
     "keep_stock": (0.5, "step"),
     "submit_take": (0.33, "shot"),
     "fetch_take": (1.0, "step"),
-    "clean_take": (0.15, "step"),
+    "clean_take": (0.6, "step"),
     "render_segment": (0.45, "shot"),
     "mix_sound": (0.1, "film"),
     "credits_card": (7.5, "frame"),
@@ -54,9 +55,12 @@ BUILT_IN: dict[str, tuple[float, str]] = {
     "export poster": (0.5, "step"),
     "export": (0.05, "step"),
     "close": (0.05, "step"),
-    "clean_clip": (10.0, "step"),
+    "find_text": (0.02, "pixels"),
+    "clean_clip": (0.05, "pixels"),
+    "verify_clip": (0.02, "pixels"),
+    "order_clip": (0.2, "step"),
     "fetch_clip": (1.0, "step"),
-    "verify_clip": (1.0, "step"),
+    "report_clip": (1.0, "step"),
     "search_source": (1.0, "step"),
     "keep_candidates": (5.0, "step"),
 }
@@ -69,7 +73,11 @@ EXPECTED: dict[JobKind, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         "finish": (("clean_take", "render_segment"), ("mix_sound", "credits_card", "compose")),
         "deliver": ((), (*(f"export {kind}" for kind in EXPORTS), "close")),
     },
-    JobKind.TEXT_REMOVAL: {"clean": ((), ("clean_clip",)), "deliver": ((), ("verify_clip", "close"))},
+    JobKind.TEXT_REMOVAL: {
+        "detect": ((), ("find_text",)),
+        "clean": ((), ("clean_clip", "verify_clip", "order_clip")),
+        "deliver": ((), ("report_clip", "close")),
+    },
     JobKind.SCRAPE: {"search": ((), ("search_source",)), "keep": ((), ("keep_candidates", "close"))},
 }
 """What a phase will have before its rows are there: kinds for each shot, and kinds once."""
@@ -81,6 +89,8 @@ class Size:
 
     megapixels: float = 0.0
     shots: tuple[float, ...] = ()
+    frames: float = 0.0
+    """Of the clip that a job without a film works on."""
 
     @property
     def film(self) -> float:
@@ -89,6 +99,7 @@ class Size:
     def units(self, unit: str, shot: float) -> float:
         """Units of one step; `shot` is the length of its shot in seconds."""
         sizes = {"frame": self.megapixels, "shot": shot * self.megapixels, "film": self.film}
+        sizes["pixels"] = self.frames * self.megapixels
         return {**sizes, "step": 1.0}[unit]
 
 
@@ -187,6 +198,7 @@ def learn(session: Session, job: Job) -> None:
             Step.state == StepState.SUCCEEDED,
             Step.reused_from.is_(None),
             Step.seconds.is_not(None),
+            Step.result["skipped"].as_string().is_(None),
         )
         .group_by(Step.kind, variant)
         .order_by(Step.kind, variant)  # one order for all: two jobs that end at once lock the same rows
@@ -278,11 +290,20 @@ def _seconds(shot: Shot) -> float:
 
 def _size(session: Session, job: Job) -> Size:
     """The size of the job's film: of its shots once there are any, else what the brief lets expect."""
+    if job.kind is JobKind.TEXT_REMOVAL:
+        return _size_of_clip(session.get(Clip, UUID(job.params["asset_id"])))
     film = session.get(Film, job.film_id) if job.film_id else None
     if film is None:
         return Size()
     lengths = tuple(_lengths(session, job).values()) or _from_brief(job.params)
     return Size(film.width * film.height / 1e6, lengths)
+
+
+def _size_of_clip(clip: Clip | None) -> Size:
+    """As it was seen when it came in; before that, a minute of 720p."""
+    if clip is None or not clip.duration or not clip.width or not clip.height:
+        return Size(0.92, frames=1500.0)
+    return Size(clip.width * clip.height / 1e6, frames=clip.duration * (clip.fps or 25.0))
 
 
 def _from_brief(params: dict[str, Any]) -> tuple[float, ...]:

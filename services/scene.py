@@ -34,7 +34,7 @@ from db.candidates import Candidate, CandidateState
 from db.work import Job, JobKind, Step, StepState
 from services import inputs
 from services.candidates import found_candidates
-from services.films import film_shots, kept_asset, plan_shots
+from services.films import film_shots, kept_asset, plan_shots, shown_file
 from services.manifest import list_credits
 from services.steps import StepPlan
 from services.timeline import Placed
@@ -75,15 +75,16 @@ class ClipScene(Scene):
 
     def __init__(self, session: Session, job: Job, rows: Rows) -> None:
         clip = UUID(job.params["asset_id"])
-        self._regions = job.params["regions"]
+        self._asked = inputs.for_cleaning(job.params)
         self._original = _files(session, [clip]).get((clip, RenditionRole.ORIGINAL))
-        made = rows.get(("clean_clip", clip, ""))
-        self._cleaned = made.result.get("stored", {}).get("sha256") if made is not None else None
+        made = {"local": rows.get(("clean_clip", clip, "")), "bought": rows.get(("order_clip", clip, ""))}
+        self._cleaned = {
+            name: (row.result.get("stored") or {}).get("sha256") for name, row in made.items() if row
+        }
 
     def inputs_of(self, plan: StepPlan, row: Step) -> inputs.Inputs:  # noqa: ARG002
-        if plan.kind == "clean_clip":
-            return {"clip": self._original, "regions": self._regions}
-        return {"clip": self._original, "cleaned": self._cleaned} if plan.kind == "verify_clip" else {}
+        cleaned = self._cleaned.get(plan.variant)
+        return {"clip": self._original, "asked": self._asked} | ({"cleaned": cleaned} if cleaned else {})
 
 
 class FilmScene(Scene):
@@ -176,7 +177,7 @@ class FilmScene(Scene):
         if kind == "clean_take":
             return {"take": file}
         if kind == "render_segment" and shot.id in self._at:
-            return inputs.for_segment(film, self._at[shot.id], take, file, self._params)
+            return inputs.for_segment(film, self._at[shot.id], take, shown_file(take, file), self._params)
         return {}
 
     def _of_film(self, plan: StepPlan) -> inputs.Inputs:

@@ -37,9 +37,11 @@ WIRE = ("hang-before", "reset-before", "hang-after", "reset-after", "down-after"
 """Trouble on the wire, before or after the task was made."""
 LATER = (
     *("slow", "never", "odd", "failed", "missing", "missing-once"),
-    *("truncated-once", "corrupt", "corrupt-once"),
+    *("truncated-once", "corrupt", "corrupt-once", "no-points", "locked", "untouched"),
 )
-"""What a task meets later: its status, or its file."""
+"""What a task meets later: its status, or its file. `no-points`: not begun for want of money, `locked`: made
+and held back for it, `untouched`: the file is what was sent; vendors without such words just fail."""
+UNMADE = {"failed", "no-points", "locked"}
 TOLD = ("callback-twice", "callback-lost", "callback-late", "callback-forged")
 """What becomes of the vendor's callback."""
 FAULTS = (*BEFORE, *WIRE, *LATER, *TOLD)
@@ -133,7 +135,7 @@ class Dialect:
             seconds=seconds,
             price=price,
             done=None if "never" in submit.faults else time.time() + takes,
-            fails="failed" in submit.faults,
+            fails=bool(UNMADE & {*submit.faults}),
             faults=submit.faults,
             facts={**(facts or {}), "audio": audio, "callback_url": callback_url, "host": request.host_url},
         )

@@ -25,6 +25,7 @@ from simulator.dialect import Dialect
 SECRET = "simulated"  # noqa: S105 (everybody may know it)
 MODELS = ("basic", "advanced_lite", "advanced", "advanced_large_box", "advanced_full")
 _STATUS = {"queued": -1, "odd": -7, "running": 0, "succeeded": 1, "failed": 23}
+_WHY = {"no-points": (73, "点数不足"), "locked": (83, "点数不足 结果已锁定")}
 _REFUSALS = {
     "throttled": (3006, "processing limit reached"),
     "throttled-wait": (3006, "processing limit reached"),
@@ -137,13 +138,14 @@ class GhostCut(Dialect):
         return {"Content-Type": "application/json", "Callback-Sign": sign(body)}, body
 
     def footage(self, task: Task) -> bytes:
-        """The clip it was given, blurred where text was marked, and in its lower part where none was."""
+        """The clip it was given, filled where it was marked, or wherever text is read; or untouched."""
         source = Path(task.facts["source"])
+        if "untouched" in task.faults:
+            return source.read_bytes()
         out = source.with_suffix(f".{task.id}.cleaned.mp4")
         if not out.exists():
-            boxes = [mask["region"] for mask in task.facts["masks"] if mask["type"] != "keep"]
-            corners = boxes or [[[0.1, 0.75], [0.9, 0.75], [0.9, 0.95], [0.1, 0.95]]]
-            regions = [Region(x, y, right - x, down - y) for (x, y), _, (right, down), _ in corners]
+            masks = [mask for mask in task.facts["masks"] if mask["type"] != "keep"]
+            regions = [_region(mask) for mask in masks] or _text_in(source)
             erase_regions(source, out, regions)
         return out.read_bytes()
 
@@ -158,7 +160,8 @@ class GhostCut(Dialect):
             "errorDetail": "",
         }
         if phase == "failed":
-            why = (3, "下载失败") if not task.facts["source"] else (23, "处理失败")
+            why = next((_WHY[fault] for fault in task.faults if fault in _WHY), (23, "处理失败"))
+            why = why if task.facts["source"] else (3, "下载失败")
             shown |= {"processStatus": why[0], "paidPoint": 0.0}
             shown["processStatusEnum"] = {"code": why[0], "description": why[1]}
         if phase == "succeeded":
@@ -183,6 +186,37 @@ class GhostCut(Dialect):
         folder = self.films / self.slug
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _region(mask: dict[str, Any]) -> Region:
+    across, down = zip(*mask["region"], strict=True)
+    x, y = min(across), min(down)
+    return Region(x, y, max(across) - x, max(down) - y, mask["start"], mask["end"])
+
+
+def _text_in(clip: Path) -> list[Region]:
+    """Where text is read in a few of a clip's pictures, each with some air around it."""
+    import cv2
+
+    from media.text import read_text
+
+    film = cv2.VideoCapture(str(clip))
+    frames = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
+    regions: set[Region] = set()
+    for number in range(0, frames, max(1, frames // 6)):
+        film.set(cv2.CAP_PROP_POS_FRAMES, number)
+        seen, picture = film.read()
+        for line in read_text(picture) if seen else ():
+            regions.add(_with_air(line.box, *picture.shape[1::-1]))
+    film.release()
+    return sorted(regions, key=lambda region: (region.y, region.x))
+
+
+def _with_air(box: tuple[int, int, int, int], width: int, height: int) -> Region:
+    left, top, right, bottom = box
+    air = 0.4 * (bottom - top)
+    x, y = max(0.0, (left - air) / width), max(0.0, (top - air) / height)
+    return Region(x, y, min(1.0, (right + air) / width) - x, min(1.0, (bottom + air) / height) - y)
 
 
 def sign(body: bytes) -> str:

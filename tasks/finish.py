@@ -1,4 +1,4 @@
-"""Phase finish: takes are checked, shots rendered to segments, and everything is joined to the master."""
+"""Phase finish: shots are rendered to segments, and everything is joined to the master."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from core.errors import Permanent, PipelineError
-from db.assets import AssetStatus, Film, Rendition, RenditionRole, Shot, Take
+from core.errors import Permanent
+from db.assets import Film, Rendition, RenditionRole, Shot
 from db.work import Job
 from media.captions import line_columns, make_cues, to_ass, to_srt
 from media.cards import render_card
@@ -28,7 +28,7 @@ from services.manifest import credits_text, list_credits
 from services.renditions import latest_rendition
 from services.rights import require_licensed, used_assets, warn_of_rights
 from services.timeline import LEAD_IN, Placed, film_words, place_shots
-from tasks.library import blob_path, original_of
+from tasks.library import blob_path, original_of, shown_of
 from tasks.source import licence_policy
 from tasks.step import Run, step
 from tasks.wiring import fonts_folder
@@ -40,52 +40,6 @@ FADE = 0.6
 """Seconds of fade from black at the film's start and to black at its end."""
 
 
-@step("clean_take")
-def clean_take(run: Run) -> None:
-    """Look at the shot's take before it goes into the cut; a broken one is set aside for another.
-
-    Burnt-in text is not looked for yet, and the take says so.
-    """
-    with run.loading() as session:
-        shot = session.get_one(Shot, run.subject_id)
-        take = usable_take(session, shot)
-        rendition = original_of(session, take) if take is not None else None
-    made = run.remember(file=rendition.blob_sha256 if rendition else None)
-    if made is None:
-        made = {"fault": None}
-        if rendition is not None:
-            with blob_path(rendition) as path, run.timing("probe_seconds"):
-                made = {"fault": _fault(path)}
-    with run.saving() as session:
-        shot = session.get_one(Shot, run.subject_id)
-        if take is not None:
-            take = _judge(session, shot, take.id, made["fault"])
-        run.note(take=original_of(session, take).blob_sha256 if take is not None else None)
-        run.result = {"take_id": str(take.id) if take else None, "fault": made["fault"]}
-
-
-def _judge(session: Session, shot: Shot, take_id: UUID, fault: str | None) -> Take | None:
-    """Write down what was seen; returns the take that the shot shows from now on."""
-    take: Take | None = session.get_one(Take, take_id)
-    assert take is not None
-    take.quality = {**take.quality, "sound_file": fault is None, "fault": fault, "text": "not checked"}
-    if fault is not None:
-        take.status = AssetStatus.BROKEN
-        take = usable_take(session, shot)
-    if take is not None and shot.selected_take_id != take.id:
-        shot.selected_take_id = take.id
-    return take
-
-
-def _fault(path: Path) -> str | None:
-    """Why a take's file cannot be used; None when it can."""
-    try:
-        seen = probe(path)
-    except PipelineError as error:
-        return error.message
-    return None if seen.kind == "clip" and seen.frames > 0 else f"It is a {seen.kind}, not a moving picture."
-
-
 @step("render_segment", soft=900, hard=960)
 def render_segment(run: Run) -> None:
     """Render a shot's take to its final form: size, length, captions, fades."""
@@ -94,7 +48,7 @@ def render_segment(run: Run) -> None:
         placed = place_shots(session, film.id)
         here = next(item for item in placed if item.shot.id == run.subject_id)
         take = usable_take(session, here.shot)
-        rendition = original_of(session, take) if take is not None else None
+        rendition = shown_of(session, take) if take is not None else None
         require_licensed(used_assets(session, film.id), licence_policy(run.params))
     if rendition is None and run.params["on_shot_failure"] == "halt":
         raise Permanent(f"{here.shot.name} has no usable take.", code="no_take")

@@ -25,10 +25,12 @@ from db.assets import (
     Origin,
     Rendition,
     RenditionRole,
+    Take,
 )
 from scrapers.base import Candidate, canonical_url
 from services.copies import Wanted, find_copy
 from services.duplicates import link_duplicates
+from services.films import shown_file
 from services.fingerprints import add_hashes
 from services.renditions import add_rendition, latest_rendition
 from services.rights import last_said, note_licence
@@ -226,6 +228,22 @@ def original_of(session: Session, asset: Asset) -> Rendition:
     if rendition is None:
         raise Permanent(f"The {asset.kind.value} “{asset.name}” has no file.", code="no_file")
     return rendition
+
+
+def shown_of(session: Session, take: Take) -> Rendition:
+    """The file that the cut shows of a take: cleaned, where text was removed from it."""
+    original = original_of(session, take)
+    shown = shown_file(take, original.blob_sha256)
+    if shown == original.blob_sha256:
+        return original
+    cleaned = session.scalar(
+        select(Rendition).where(
+            Rendition.asset_id == take.id,
+            Rendition.role == RenditionRole.CLEANED,
+            Rendition.blob_sha256 == shown,
+        )
+    )
+    return cleaned or original
 
 
 def is_picture(asset: Asset) -> bool:

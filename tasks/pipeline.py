@@ -1,7 +1,7 @@
 """The call sheet: what a job of each kind is, phase by phase, and how it moves from one to the next.
 
     film:          write ─▶ [script] ─▶ source ─▶ shoot ─▶ [takes] ─▶ finish ─▶ [cut] ─▶ deliver
-    text_removal:  clean ─▶ deliver
+    text_removal:  detect ─▶ clean ─▶ deliver
     scrape:        search ─▶ keep
 
 A phase is a tree of steps (`Chain`, `Chord`, `Group`). The tree becomes rows first, each row naming the
@@ -135,18 +135,25 @@ def _deliver(_: Session, job: Job) -> Shape:
 # -- the smaller jobs -----------------------------------------------------------------------------
 
 
+def _detect(_: Session, job: Job) -> Shape:
+    return Chain((StepPlan("find_text", UUID(job.params["asset_id"])),))
+
+
 def _clean(session: Session, job: Job) -> Shape:
-    """The clip is cleaned here, or by a vendor: then it is fetched as soon as that has answered."""
-    clean = StepPlan("clean_clip", UUID(job.params["asset_id"]))
+    """The clip is cleaned here and read again; what a vendor does then is fetched when it has answered."""
+    clip = UUID(job.params["asset_id"])
+    order = StepPlan("order_clip", clip)
+    cleaned = (StepPlan("clean_clip", clip), StepPlan("verify_clip", clip, "local"))
     fetches = (
-        StepPlan("fetch_clip", clip, str(submission), needs=(clean.key,))
-        for submission, clip in outcomes.to_fetch(session, job.id)
+        StepPlan("fetch_clip", subject, str(submission), needs=(order.key,))
+        for submission, subject in outcomes.to_fetch(session, job.id)
     )
-    return Group((clean, *fetches))
+    return Group((Chain((*cleaned, order)), *fetches))
 
 
 def _hand_over(_: Session, job: Job) -> Shape:
-    return Chain((StepPlan("verify_clip", UUID(job.params["asset_id"])), StepPlan("close")))
+    clip = UUID(job.params["asset_id"])
+    return Chain((StepPlan("verify_clip", clip, "bought"), StepPlan("report_clip", clip), StepPlan("close")))
 
 
 def _search(_: Session, job: Job) -> Shape:
@@ -169,6 +176,7 @@ PHASES: dict[JobKind, tuple[Phase, ...]] = {
         Phase("deliver", _deliver),
     ),
     JobKind.TEXT_REMOVAL: (
+        Phase("detect", _detect),
         Phase("clean", _clean, follow=outcomes.follow),
         Phase("deliver", _hand_over),
     ),

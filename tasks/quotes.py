@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 
 from core.briefs import FPS, frame_size
 from core.errors import Invalid, Misconfigured, Permanent, Rejected
-from core.registry import PROVIDERS, SOURCES
+from core.registry import SOURCES
 from core.scripts import Script, ShotPlan, parse_script
 from providers.base import Quote, ScriptRequest, VideoRequest
 from services.caps import Cap, Payer, caps_in_force, refusing
 from services.films import find_project
 from services.money import money_mode
 from services.timeline import frames_for, picture_times
+from tasks import removers
 from tasks.limits import circuit_open
 from tasks.routing import check_providers, choose, look_at, refuse_unknown_price, routing_json
 from tasks.wiring import check_names, enabled_sources, open_moderator, open_speech, open_writer
@@ -30,8 +31,8 @@ def check_brief(kind: str, params: dict[str, Any]) -> None:
         check_providers(params["providers"])
         if params["script"] is not None:
             parse_script(params["script"], params["script_format"])
-    if kind == "text_removal" and params["provider"] != "local":
-        PROVIDERS.get(params["provider"], "text_removal")
+    if kind == "text_removal":
+        removers.check_method(params)
     if kind == "scrape":
         for slug in params["sources"] or []:
             if params["kind"] not in SOURCES.get(slug).kinds:
@@ -55,7 +56,11 @@ def quote_job(
     check_brief(kind, params)
     if project_id is not None:
         find_project(session, workspace_id, project_id)
-    lines = _film_lines(params) if kind == "film" else []
+    lines: list[dict[str, Any]] = []
+    if kind == "film":
+        lines = _film_lines(params)
+    elif kind == "text_removal":
+        lines = _removal_lines(session, workspace_id, params)
     caps: list[dict[str, Any]] = []
     for currency in sorted({line["currency"] for line in lines if line["amount"]} or {"USD"}):
         own = budget if budget is not None and budget["currency"] == currency else None
@@ -134,6 +139,15 @@ def _film_lines(params: dict[str, Any]) -> list[dict[str, Any]]:
     if params["moderation"] != "none":
         moderator, pictures = open_moderator(params["moderation"]), len(picture_times(frames / params["fps"]))
         lines.append(_bought_line("moderate", "film", moderator.slug, moderator.quote(pictures), params))
+    return lines
+
+
+def _removal_lines(session: Session, workspace_id: UUID, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is done here and what may be bought: a vendor's line is the most that it can come to."""
+    lines = []
+    for slug, quoted, refusal in removers.price(session, workspace_id, params):
+        step = "clean_clip" if slug == "local" else "order_clip"
+        lines.append(_line(step, "clip", slug, quoted) | {"refusal": refusal})
     return lines
 
 

@@ -1,231 +1,279 @@
-"""Job text_removal: a clip is cleaned, here or by a vendor, and the result is compared with the original.
+"""Job text_removal: burnt-in text is found, filled, read again and reported, by the cheapest way that passes.
 
-Here the regions that a person marked are filled, and nothing is looked for that nobody marked.
+    find_text ─▶ clean_clip ─▶ verify_clip ─▶ order_clip ─▶ (a vendor) ─▶ verify_clip ─▶ report_clip
+
+Nothing found: the original is the result, and every step after says so. `local` buys nothing, a vendor that
+is named is asked at once, `auto` asks one for what could not be cleaned here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.errors import Permanent
-from core.storage import blob_key
-from db.assets import Asset, AssetKind, Rendition, RenditionRole
-from db.submissions import Submission
-from db.work import Step
-from media.erase import Region, erase_regions
-from media.probe import probe
-from providers.base import RemovalRequest, TextRemover
-from services import outcomes
-from services.renditions import StoredFile, add_rendition
-from tasks.errands import ERRANDS, Errand
-from tasks.library import blob_path, find_asset, original_of, public_link
-from tasks.routing import refuse_unknown_price
+from core.errors import Permanent, Rejected
+from db.assets import AssetKind, Rendition, RenditionRole
+from db.work import Job, Step
+from services import inputs
+from services.renditions import StoredFile, blob_of
+from tasks import cleaning
+from tasks.library import blob_path, find_asset, original_of
+from tasks.removers import HERE
 from tasks.step import Run, step, storage
-from tasks.submit import bring_home, write_down
-from tasks.wiring import open_remover
 
-LOCAL = "local"
-PURPOSE = "text_removal"
-LINK_HOURS = 24.0
-"""How long a vendor may take to read a clip."""
+LEFT = "text_left"
+NOTHING = "No text was found: the clip is as it was."
+_LONG = {"soft": 4500, "hard": 4700}
+"""A clip may be long; what an attempt has filled by then is taken over by the next."""
 
 
-@step("clean_clip", soft=1800, hard=1860)
-def clean_clip(run: Run) -> None:
-    """Fill the regions a person marked, here; or write down what a vendor is to do, which answers later."""
-    with run.loading() as session:
-        clip = find_asset(session, run.held.workspace_id, run.subject_id)
-        if clip.kind is not AssetKind.CLIP:
-            raise Permanent(f"The asset is a {clip.kind.value}, not a clip.", code="wrong_kind")
-        original = original_of(session, clip)
-        tried = outcomes.tried_providers(session, run.held.step_id)
-    slug, asked = run.params["provider"], {"clip": original.blob_sha256, "regions": run.params["regions"]}
-    if slug != LOCAL:
-        _commission(run, clip, original, open_remover(slug), asked, tried)
-        return
-    made = run.remember(**asked)
-    if made is None:
-        made = _clean_here(run, original)
-    with run.saving() as session:
-        cleaned = run.attach(
-            session,
-            clip.id,
-            RenditionRole.CLEANED,
-            made,
-            parents=[original.id],
-            tool="ffmpeg delogo",
-            parameters={"regions": run.params["regions"]},
+def asked_clip(session: Session, run: Run) -> Rendition:
+    """The file that a job is to clean."""
+    clip = find_asset(session, run.held.workspace_id, run.subject_id)
+    if clip.kind is not AssetKind.CLIP:
+        raise Permanent(f"The asset is a {clip.kind.value}, not a clip.", code="wrong_kind")
+    return original_of(session, clip)
+
+
+def result_of(session: Session, run: Run, kind: str, variant: str = "") -> dict[str, Any]:
+    """What an earlier step of this job made for the clip; empty when it made nothing."""
+    found = session.scalar(
+        select(Step.result).where(
+            Step.job_id == run.job.id,
+            Step.kind == kind,
+            Step.subject_id == run.subject_id,
+            Step.variant == variant,
         )
-        run.result = {**made, "rendition_id": str(cleaned.id)}
-
-
-def _clean_here(run: Run, original: Rendition) -> dict[str, Any]:
-    out = run.scratch / "cleaned.mp4"
-    regions = [Region(**region) for region in run.params["regions"]]
-    with blob_path(original) as path, run.timing("clean_seconds"):
-        seconds = original.duration or 1.0
-        seen = erase_regions(
-            path,
-            out,
-            regions,
-            on_progress=lambda done: run.report(done / seconds),
-            should_stop=run.stopped,
-        )
-    stored = run.store(
-        out,
-        mime="video/mp4",
-        filename="cleaned.mp4",
-        width=seen.width // 2 * 2,
-        height=seen.height // 2 * 2,
-        duration=seen.duration,
-        codec="h264",
     )
-    return {"stored": stored.to_json()}
+    return found or {}
 
 
-# -- by a vendor ----------------------------------------------------------------------------------
-
-
-def _commission(
-    run: Run,
-    clip: Asset,
-    original: Rendition,
-    remover: TextRemover,
-    asked: dict[str, Any],
-    tried: dict[tuple[str, str], str],
-) -> None:
-    """Have a vendor clean the clip, unless an equal order was paid for before."""
-    if (why := tried.get((remover.slug, remover.model))) is not None:
-        raise Permanent(f"{remover.slug} did not clean it: {why}", code="not_cleaned")
-    made = run.remember(provider=remover.slug, model=remover.model, **asked)
-    if made is not None:
-        with run.saving() as session:
-            run.result = {**made, "rendition_id": str(_attach(run, session, clip.id, original.id, made))}
-        return
-    request = {
-        **asked,
-        "width": original.width or 0,
-        "height": original.height or 0,
-        "duration": original.duration or 0.0,
-    }
-    with _put_to_vendor(request) as told:
-        quote = remover.quote(told)
-    refuse_unknown_price(remover.slug, quote, run.params)
-    with run.saving() as session:
-        write_down(session, run, remover, request, quote, purpose=PURPOSE)
-
-
-def _attach(run: Run, session: Session, clip_id: UUID, original_id: UUID, made: dict[str, Any]) -> UUID:
-    return run.attach(
-        session,
-        clip_id,
-        RenditionRole.CLEANED,
-        made,
-        parents=[original_id],
-        tool=f"{made['provider']} {made['model']}",
-        parameters={"regions": run.params["regions"]},
-    ).id
-
-
-@step("fetch_clip", soft=900, hard=960)
-def fetch_clip(run: Run) -> None:
-    """Bring home a clip that a vendor has cleaned."""
-    bring_home(run)
-
-
-@contextmanager
-def _put_to_vendor(request: dict[str, Any]) -> Iterator[RemovalRequest]:
-    """Lend the clip as a file, and as a link where the world outside reaches us."""
-    key = blob_key(request["clip"])
-    with storage().local(key) as path:
-        yield RemovalRequest(
-            url=public_link(key, filename="clip.mp4", mime="video/mp4", hours=LINK_HOURS),
-            clip=path,
-            width=request["width"],
-            height=request["height"],
-            duration=request["duration"],
-            regions=tuple(
-                (r["x"], r["y"], r["width"], r["height"], r["start"] or 0.0, r["end"])
-                for r in request["regions"]
-            ),
-        )
-
-
-def _frame_of_clip(session: Session, row: Submission) -> tuple[int, int] | None:
-    step_ = session.get(Step, row.step_id) if row.step_id else None
-    if step_ is None or step_.subject_id is None or session.get(Asset, step_.subject_id) is None:
-        return None
-    return row.request["width"], row.request["height"]
-
-
-def _keep_clip(session: Session, row: Submission, made: dict[str, Any]) -> dict[str, Any]:
-    """Give the clip the vendor's file; the original stays beside it."""
-    asked_by = session.get_one(Step, row.step_id)
-    clip = session.get_one(Asset, asked_by.subject_id)
-    made["stored"] |= {"filename": "cleaned.mp4"}
-    cleaned = add_rendition(
-        session,
-        workspace_id=row.workspace_id,
-        asset_id=clip.id,
-        role=RenditionRole.CLEANED,
-        stored=StoredFile.from_json(made["stored"]),
-        input_hash=row.input_hash,
-        parents=[original_of(session, clip).id],
-        step_id=row.step_id,
-        tool=f"{row.provider} {row.model}",
-        parameters={"regions": row.request["regions"]},
-    )
-    return {"rendition_id": str(cleaned.id)}
-
-
-ERRANDS[PURPOSE] = Errand(_put_to_vendor, _frame_of_clip, _keep_clip)
-
-
-# -- looked at ------------------------------------------------------------------------------------
-
-
-@step("verify_clip")
-def verify_clip(run: Run) -> None:
-    """Check that the cleaned clip is whole: size, length and sound as before."""
+@step("find_text", **_LONG)
+def find_text(run: Run) -> None:
+    """Look for burnt-in text in the whole clip: where, when, what it says, which pixels it changed."""
     with run.loading() as session:
-        clip = find_asset(session, run.held.workspace_id, run.subject_id)
-        original = original_of(session, clip)
-        result = session.scalars(
-            select(Step.result).where(
-                Step.job_id == run.job.id, Step.kind == "clean_clip", Step.subject_id == run.subject_id
-            )
-        ).one()
-    stored = StoredFile.from_json(result["stored"])
-    made = run.remember(clip=original.blob_sha256, cleaned=stored.sha256)
+        original = asked_clip(session, run)
+    _check_times(run.params, original)
+    made = run.remember(clip=original.blob_sha256, asked=inputs.for_cleaning(run.params))
     if made is None:
-        made = {"duration": _compare(run, original, stored), "text": "not checked"}
-    with run.saving() as session:
-        run.result = {
-            **made,
-            "cleaned_rendition_id": result["rendition_id"],
-            "regions": len(run.params["regions"]),
-        }
-        run.add_to_job(session)
-
-
-def _compare(run: Run, original: Rendition, cleaned: StoredFile) -> float:
-    """Seconds of the cleaned clip; raises Permanent `bad_clean` when sound or length was lost."""
-    with run.timing("probe_seconds"):
         with blob_path(original) as path:
-            before = probe(path)
-        with storage().local(cleaned.key) as path:
-            after = probe(path)
-    if after.has_audio != before.has_audio:
-        raise Permanent("The cleaned clip has lost its sound.", code="bad_clean")
-    if abs(after.duration - before.duration) > 0.25:
-        raise Permanent(
-            f"The cleaned clip is {after.duration:.2f} s long, the original {before.duration:.2f} s.",
-            code="bad_clean",
+            made = cleaning.find_text(run, path, cleaning.ask_of(run.params))
+    with run.saving() as session:
+        run.attach(
+            session,
+            run.subject_id,
+            RenditionRole.REPORT,
+            {"stored": made["found"]},
+            parents=[original.id],
+            tool="find_text",
         )
-    return after.duration
+        run.result = made
+
+
+def _check_times(params: dict[str, Any], original: Rendition) -> None:
+    for number, region in enumerate(params["regions"]):
+        if original.duration and (region["start"] or 0.0) >= original.duration:
+            raise Rejected(
+                f"The region begins at {region['start']:g} s; the clip is {original.duration:.2f} s long.",
+                code="outside_clip",
+                field=f"params.regions.{number}.start",
+            )
+
+
+@step("clean_clip", **_LONG)
+def clean_clip(run: Run) -> None:
+    """Fill the text that was found, on this machine, unless a vendor is to do it."""
+    with run.loading() as session:
+        original = asked_clip(session, run)
+        seen = result_of(session, run, "find_text")
+    if not seen["count"] or run.params["method"] not in HERE:
+        run.save({"skipped": NOTHING if not seen["count"] else f"{run.params['method']} is asked."})
+        return
+    made = run.remember(clip=original.blob_sha256, asked=inputs.for_cleaning(run.params))
+    if made is None or "stored" not in made:
+        with blob_path(original) as path:
+            made = cleaning.fill_text(
+                run,
+                path,
+                cleaning.load(seen),
+                cleaning.ask_of(run.params),
+                ending=cleaning.ending_of(original),
+            )
+            made |= {"seconds": run.figures.get("clean_seconds")}
+    run.save(made)
+
+
+@step("verify_clip", **_LONG)
+def verify_clip(run: Run) -> None:
+    """Read a cleaned clip again: what is left, and whether the rest of it is as it was."""
+    with run.loading() as session:
+        original = asked_clip(session, run)
+        seen = result_of(session, run, "find_text")
+        attempt = result_of(session, run, "clean_clip" if run.held.variant == "local" else "order_clip")
+    if "stored" not in attempt:
+        run.save({"skipped": attempt.get("skipped") or "Nothing to verify."})
+        return
+    cleaned = attempt["stored"]
+    asked = inputs.for_cleaning(run.params)
+    made = run.remember(clip=original.blob_sha256, cleaned=cleaned["sha256"], asked=asked)
+    if made is None:
+        ask, found = cleaning.ask_of(run.params), cleaning.load(seen)
+        with blob_path(original) as before, cleaning.lent(cleaned) as after:
+            made = {"proof": cleaning.read_again(run, before, after, found, ask)}
+        made["seconds"] = run.figures.get("verify_seconds")
+    run.save(made)
+
+
+# -- reported -------------------------------------------------------------------------------------
+
+
+@step("report_clip")
+def report_clip(run: Run) -> None:
+    """Keep the best attempt, and say what was found, what was done about it and what is left."""
+    with run.loading() as session:
+        original = asked_clip(session, run)
+        size = blob_of(session, original).size
+        steps = {
+            name: result_of(session, run, *name.split())
+            for name in ("find_text", "clean_clip", "order_clip", "verify_clip local", "verify_clip bought")
+        }
+    report, best = _report(run, steps)
+    chosen = best["stored"] if best is not None else None
+    made = run.remember(clip=original.blob_sha256, report=report)
+    if made is None:
+        made = {"report": cleaning.store_report(run, report).to_json()}
+        if chosen is not None:
+            with blob_path(original) as before, cleaning.lent(chosen) as after:
+                sheet = cleaning.sheet_of(run, before, after, cleaning.load(steps["find_text"]))
+            made["sheet"] = sheet.to_json()
+    if chosen is None:
+        chosen = _as_it_was(original, size).to_json()
+    with run.keeping() as session:
+        result = _attach(session, run, original, chosen, made, report)
+        job = session.get_one(Job, run.job.id)
+        job.warnings = [w for w in job.warnings if w.get("code") != LEFT]
+        if not report["clean"]:
+            job.warnings = [*job.warnings, {"code": LEFT, "message": report["why"]}]
+        job.result = {**job.result, **result}
+    if not report["clean"] and run.params["strict"]:
+        raise Permanent(report["why"], code=LEFT)
+    run.save({**made, **result})
+
+
+def _report(run: Run, steps: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The report, and the attempt that the job hands out; None: the original."""
+    seen, bought = steps["find_text"], steps["order_clip"]
+    attempts = [
+        {
+            "method": name,
+            "stored": attempt["stored"],
+            "proof": check.get("proof", {}),
+            "seconds": {"clean": attempt.get("seconds"), "verify": check.get("seconds")},
+            "cost": {"amount": attempt.get("cost", 0), "currency": attempt.get("currency", "USD")},
+        }
+        for name, attempt, check in (
+            ("local", steps["clean_clip"], steps["verify_clip local"]),
+            (bought.get("provider"), bought, steps["verify_clip bought"]),
+        )
+        if "stored" in attempt
+    ]
+    sound = [one for one in attempts if not one["proof"].get("trouble")]
+    best = min(sound, key=lambda one: (not one["proof"].get("clean"), _left(one))) if sound else None
+    if attempts and best is None:
+        raise Permanent(f"{attempts[-1]['method']}: {attempts[-1]['proof']['trouble']}", code="bad_clean")
+    clean = not seen["count"] if best is None else bool(best["proof"].get("clean"))
+    report = {
+        "asked": inputs.for_cleaning(run.params) | {"method": run.params["method"]},
+        "method": best["method"] if best is not None else "none",
+        "clean": clean,
+        "why": _why(run.params, seen, best, bought, clean=clean),
+        "found": {name: seen[name] for name in ("count", "texts", "shots", "frames", "fps", "notes")},
+        "attempts": [
+            {**{k: v for k, v in one.items() if k != "stored"}, "sha256": one["stored"]["sha256"]}
+            for one in attempts
+        ],
+        "seconds": {"find": seen.get("seconds")},
+        "cost": [one["cost"] for one in attempts if one["cost"]["amount"]],
+    }
+    return report, best
+
+
+def _left(attempt: dict[str, Any]) -> int:
+    return int(attempt["proof"].get("residue_chars", 0))
+
+
+def _why(
+    params: dict[str, Any],
+    seen: dict[str, Any],
+    best: dict[str, Any] | None,
+    bought: dict[str, Any],
+    *,
+    clean: bool,
+) -> str:
+    """Why this method, in a sentence or two."""
+    if not seen["count"]:
+        return NOTHING
+    if best is None:
+        return f"Nothing was cleaned. {bought.get('skipped', '')}".strip()
+    method = best["method"]
+    if clean and params["method"] != "auto":
+        return f"{method} was asked for; nothing readable is left."
+    if clean:
+        tried = "" if method == "local" else " What was filled here could still be read."
+        return f"{method} is the cheapest that passes.{tried}"
+    later = f" {bought['skipped']}" if bought.get("skipped") else ""
+    return f"Of the text, {_left(best)} characters can still be read after {method}.{later}"
+
+
+def _as_it_was(original: Rendition, size: int) -> StoredFile:
+    """The original's own bytes as the result."""
+    from core.storage import blob_key
+
+    key = blob_key(original.blob_sha256)
+    assert storage().exists(key)
+    names = ("width", "height", "duration", "codec", "bitrate", "facts")
+    return StoredFile(
+        sha256=original.blob_sha256,
+        size=size,
+        mime=original.mime,
+        key=key,
+        filename=f"cleaned{cleaning.ending_of(original)}",
+        **{name: getattr(original, name) for name in names},
+    )
+
+
+def _attach(
+    session: Session,
+    run: Run,
+    original: Rendition,
+    chosen: dict[str, Any],
+    made: dict[str, Any],
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    """Give the clip its cleaned file, the report and the sheet; returns the job's result."""
+    clip, asked = run.subject_id, report["asked"]
+    cleaned = run.attach(
+        session, clip, RenditionRole.CLEANED, {"stored": chosen},
+        parents=[original.id], tool=f"text removal: {report['method']}", parameters=asked,
+    )  # fmt: skip
+    told: dict[str, UUID] = {}
+    for name in ("report", "sheet"):
+        if name in made:
+            file = {"stored": made[name]}
+            parents = [original.id, cleaned.id]
+            told[name] = run.attach(
+                session, clip, RenditionRole.REPORT, file, parents=parents, tool="text report"
+            ).id
+    return {
+        "clean": report["clean"],
+        "method": report["method"],
+        "why": report["why"],
+        "texts": report["found"]["count"],
+        "original_rendition_id": str(original.id),
+        "cleaned_rendition_id": str(cleaned.id),
+        "report_rendition_id": str(told["report"]),
+        "sheet_rendition_id": str(told["sheet"]) if "sheet" in told else None,
+    }

@@ -243,7 +243,7 @@ def test_the_pipeline_page_has_every_phase_gate_step_and_duty(settings):
     app.loader.import_default_modules()
     text = _read("docs/pipeline.md")
     film = set(app.conf.task_routes) | {"write_script", "break_down", "rank", "close"}
-    film -= {"search_source", "keep_candidates", "clean_clip", "verify_clip", "inspect_upload"}
+    film -= {"search_source", "keep_candidates", "inspect_upload"}
 
     for phases in pipeline.PHASES.values():
         for phase in phases:

@@ -10,7 +10,7 @@ from marshmallow import fields
 from app.schemas.assets import RightsIn
 from app.schemas.base import words
 from app.schemas.jobs import JobFields
-from core.briefs import TextRemovalParams
+from core.cleaning_briefs import TextRemovalParams
 
 MOST_WORDS = 100_000
 

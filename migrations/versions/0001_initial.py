@@ -733,6 +733,7 @@ def upgrade() -> None:
                 "poster",
                 "thumbnail",
                 "cleaned",
+                "report",
                 "segment",
                 "segment_proxy",
                 "sound",

@@ -147,9 +147,7 @@ class Scene:
             time.sleep(0.1)
         asked: dict[str, Any] = {"asset_id": asset_id, "reuse": self.rng.random() < 0.8}
         if bought:
-            return self.submit(
-                "text_removal", asked | {"provider": "ghostcut", "accept_unknown_prices": True}
-            )
+            return self.submit("text_removal", asked | {"method": "ghostcut", "accept_unknown_prices": True})
         asked["regions"] = [{"x": 0.2, "y": 0.6, "width": 0.5, "height": 0.2}]
         return self.submit("text_removal", asked)
 

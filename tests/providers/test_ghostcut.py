@@ -220,7 +220,7 @@ def test_every_status_of_the_guide_means_what_it_says(status, state):
     assert (answer.vendor_id, answer.state) == ("7", state)
     assert answer.cost == (1_500_000 if status == 1 else None)
     assert (answer.error is not None) == (state is AnswerState.FAILED)
-    assert answer.code == ("moderated" if status == 28 else "vendor_failed")
+    assert answer.code == {28: "moderated", 83: "locked"}.get(status, "vendor_failed")
     if status in (73, 83):
         assert "Top up" in answer.error
 
@@ -279,8 +279,19 @@ def test_what_a_model_cannot_do_is_refused_before_anything_is_sent(vendor, ask, 
     assert "submits" not in vendor.bill()["calls"]
 
 
+@pytest.mark.parametrize(("model", "regions"), [("basic", ()), ("advanced", (BOX,)), ("advanced_full", ())])
+def test_regions_to_keep_are_taken_only_where_the_guide_has_masks_for_them(vendor, ask, model, regions):
+    corner = (0.0, 0.0, 0.2, 0.1, 1.0, None)
+    with pytest.raises(Rejected, match="keeps regions"):
+        vendor.adapter(model=model).quote(replace(ask, regions=regions, keep=(corner,)))
+    order = vendor.adapter()._order(replace(ask, keep=(corner,)), "https://example.test/a.mp4", "a.mp4")
+    kinds = [(mask["type"], mask["start"], mask["end"]) for mask in json.loads(order["videoInpaintMasks"])]
+    assert kinds == [("remove", 0.0, 99999), ("keep", 1.0, 99999)]
+    assert order["needChineseOcclude"] == 2
+
+
 def test_clips_that_are_too_long_and_languages_nobody_looks_for_are_refused(vendor, ask):
-    for wrong in (replace(ask, duration=901.0), replace(ask, language="xx")):
+    for wrong in (replace(ask, duration=901.0), replace(ask, language="xx"), replace(ask, size=10**9)):
         with pytest.raises(Rejected):
             vendor.adapter().quote(wrong)
 
