@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -94,6 +93,20 @@ def rewrite(
     raise AssertionError("the second way returns or raises")
 
 
+_Frame = tuple[int, Planes, int]
+"""A frame with its number and its time."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Frames [start, stop) that are decoded and changed in one go, for the parts with these numbers."""
+
+    start: int
+    stop: int
+    parts: list[int]
+    span: Span
+
+
 class _Work:
     """One way of writing a clip again."""
 
@@ -120,7 +133,7 @@ class _Work:
         about = encoding(self.facts, splice=self.splice, reorder=line.reorder, preset=PRESET)
         with TemporaryDirectory(prefix=".parts-", dir=scratch.parent) as folder:
             files = [Path(folder) / f"{n}.part" for n in range(len(ranges))]
-            way = self.encode(about, ranges, files, wanted, change)
+            way = self.encode(about, ranges, files, change)
             parts = [PartFile(file) for file in files]
             heads = [part.head for part in parts]
             if not self.splice:
@@ -144,40 +157,38 @@ class _Work:
         about: dict[str, Any],
         ranges: list[tuple[int, int]],
         files: list[Path],
-        wanted: Sequence[tuple[int, int]],
         change: Change,
     ) -> dict[str, Any]:
         kept = [self.kept(n, *part, file) for (n, part), file in zip(enumerate(ranges), files, strict=True)]
-        spans = self.spans(ranges, kept)
+        runs = self.runs(ranges, kept)
         total, done = sum(end - first for first, end in ranges), 0
         with (
-            Decoder(self.clip, self.facts, [span for _, _, span in spans] or [Span()]) as decoder,
+            Decoder(self.clip, self.facts, [run.span for run in runs] or [Span()]) as decoder,
             Encoder(self.facts, about, should_stop=self.should_stop) as encoder,
         ):
-            turn, whole = iter(spans), None if self.splice else decoder.span()
-            for number, (first, end) in enumerate(ranges):
-                if kept[number]:
-                    for shown in islice(whole or (), end - first):
-                        self.time_of(shown)
-                    done += end - first
-                    continue
-                start = first if whole is not None else next(turn)[0]
-                run = decoder.span() if whole is None else islice(whole, end - first)
-                idle = not any(a < end and first < b for a, b in wanted)
-                frames = self.changed(run, start, first, end, None if idle else change)
-                count = encoder.part(self.telling(frames, done, total), files[number], first)
-                if count != end - first:
-                    raise Permanent(
-                        f"{count} of {end - first} frames are there.", code="corrupt_media", field="clip"
-                    )
-                done += count
-                if self.parts is not None:
-                    self.parts.put(str(number), files[number])
-            if whole is not None:
-                for _ in whole:
-                    raise Permanent("More frames are there than were.", code="corrupt_media", field="clip")
-                if decoder.refused:
-                    self.notes.append(f"{decoder.refused} damaged packets of pictures were left out.")
+            for run in runs:
+                frames = self.changed(decoder.span(), run, change)
+                for number in run.parts:
+                    first, end = ranges[number]
+                    if kept[number]:
+                        done += end - first
+                        continue
+                    part = self.told(self.between(frames, first, end), done, total)
+                    count = encoder.part(part, files[number], first)
+                    if count != end - first:
+                        raise Permanent(
+                            f"{count} of {end - first} frames are there.", code="corrupt_media", field="clip"
+                        )
+                    done += count
+                    if self.parts is not None:
+                        self.parts.put(str(number), files[number])
+                if not self.splice:
+                    for _ in frames:
+                        raise Permanent(
+                            "More frames are there than were.", code="corrupt_media", field="clip"
+                        )
+            if not self.splice and decoder.refused:
+                self.notes.append(f"{decoder.refused} damaged packets of pictures were left out.")
         if self.mended:
             self.notes.append(f"{self.mended} frames had no usable time and follow the one before.")
         return dict(about["ways"][encoder.way])
@@ -195,38 +206,48 @@ class _Work:
             shutil.copyfile(part, file)
         return True
 
-    def spans(self, ranges: list[tuple[int, int]], kept: list[bool]) -> list[tuple[int, int, Span]]:
-        """What to decode for each part to be encoded: of its shot as much around it as helps to fill it."""
+    def runs(self, ranges: list[tuple[int, int]], kept: list[bool]) -> list[_Run]:
+        """What to decode: of the shot around each part as much as helps to fill it, and nothing twice."""
         if not self.splice:
-            return []
+            return [_Run(0, self.frames, list(range(len(ranges))), Span())]
         own, flags = shown_at(self.facts.packets), self.facts.packets[:, 3]
         times, fresh = np.sort(own), np.flatnonzero(flags & FRESH)
-        spans = []
-        for (first, end), old in zip(ranges, kept, strict=True):
-            if not old:
-                start = max(0, first - REACH, *(c for c in self.cuts if c <= first))
-                stop = min(self.frames, end + REACH, *(c for c in self.cuts if c >= end))
-                packet = fresh[np.searchsorted(fresh, start, side="right") - 1]
-                last = int(times[stop]) if stop < self.frames else None
-                spans.append((start, stop, Span(int(own[packet]), int(times[start]), last)))
-        return spans
+        runs: list[_Run] = []
+        for number, (first, end) in enumerate(ranges):
+            if kept[number]:
+                continue
+            start = max(0, first - REACH, *(c for c in self.cuts if c <= first))
+            stop = min(self.frames, end + REACH, *(c for c in self.cuts if c >= end))
+            if runs and start < runs[-1].stop:
+                run = runs.pop()
+                start, stop, parts = run.start, max(stop, run.stop), [*run.parts, number]
+            else:
+                parts = [number]
+            packet = fresh[np.searchsorted(fresh, start, side="right") - 1]
+            last = int(times[stop]) if stop < self.frames else None
+            runs.append(_Run(start, stop, parts, Span(int(own[packet]), int(times[start]), last)))
+        return runs
 
-    def changed(
-        self, run: Iterator[Shown], start: int, first: int, end: int, change: Change | None
-    ) -> Iterator[tuple[Planes, int]]:
-        """Give the frames of a part with their times, out of a run that may begin before and end after it."""
+    def changed(self, source: Iterator[Shown], run: _Run, change: Change) -> Iterator[_Frame]:
+        """Give the frames of a run, changed, with their numbers and times."""
         times: deque[int] = deque()
 
         def frames() -> Iterator[Planes]:
-            for shown in run:
+            for shown in source:
                 times.append(self.time_of(shown))
                 yield shown.planes
 
-        made = frames() if change is None else change(frames(), start)
-        for number, planes in enumerate(made, start):
-            time = times.popleft()
-            if first <= number < end:
+        for number, planes in enumerate(change(frames(), run.start), run.start):
+            yield number, planes, times.popleft()
+
+    @staticmethod
+    def between(frames: Iterator[_Frame], first: int, end: int) -> Iterator[tuple[Planes, int]]:
+        """Take the frames of one part out of a run, and leave what follows."""
+        for number, planes, time in frames:
+            if number >= first:
                 yield planes, time
+            if number + 1 == end:
+                return
 
     def time_of(self, shown: Shown) -> int:
         """Times only ever go on: a frame without one, or with an earlier one, comes right after the last."""
@@ -240,7 +261,7 @@ class _Work:
         self.last = time
         return time
 
-    def telling(
+    def told(
         self, frames: Iterator[tuple[Planes, int]], done: int, total: int
     ) -> Iterator[tuple[Planes, int]]:
         for number, frame in enumerate(frames, done + 1):
