@@ -128,7 +128,7 @@ def _estimate(job: Job, cost: dict[str, Any]) -> int | None:
 
 
 def _links(job: Job, overview: Overview, here: str) -> dict[str, str]:
-    links = {name: f"{here}/{name}" for name in ("events", "manifest", "plan")} | {"self": here}
+    links = {name: f"{here}/{name}" for name in ("events", "ws", "manifest", "plan")} | {"self": here}
     if overview.files:
         links["download"] = f"{here}/download"
     action = "remake" if job.state in ENDED_JOB else "cancel"

@@ -30,10 +30,10 @@ def video_type(head: bytes) -> str | None:
     return "video/x-msvideo" if head.startswith(b"RIFF") and brand == b"AVI " else None
 
 
-def describe_head(head: bytes) -> str:
-    """Say what a file that is no video seems to be."""
+def describe_head(head: bytes) -> str | None:
+    """What a file that is no video seems to be, where that is known."""
     if head.startswith(b"RIFF"):
-        return {b"WAVE": "a WAV sound", b"WEBP": "a WebP picture"}.get(head[8:12], "an unknown RIFF file")
+        return {b"WAVE": "a WAV sound", b"WEBP": "a WebP picture"}.get(head[8:12])
     if head[4:8] == b"ftyp":
         return "a picture or a sound"
-    return next((what for start, what in _OTHERS if head.startswith(start)), "nothing that is known here")
+    return next((what for start, what in _OTHERS if head.startswith(start)), None)

@@ -150,10 +150,9 @@ def _value(name: str, text: str) -> Any:
 def _video_type(head: bytes) -> str:
     mime = video_type(head)
     if mime is None:
-        raise Rejected(
-            f"Send a video: mp4, mov, avi, mkv or webm. This begins like {describe_head(head)}.",
-            code="not_a_video",
-        )
+        what = describe_head(head)
+        seems = f"This file begins like {what}." if what else "This file begins like none of them."
+        raise Rejected(f"Send a video: mp4, mov, avi, mkv or webm. {seems}", code="not_a_video")
     return mime
 
 

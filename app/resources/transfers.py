@@ -165,7 +165,7 @@ def _find(upload_id: UUID) -> Upload:
 
 
 def _keep_piece(row: Upload, offset: int, came: Received) -> Upload:
-    key = f"incoming/{row.id}/{offset:016d}-{secrets.token_hex(4)}"
+    key = f"incoming/{row.id}-{offset}-{secrets.token_hex(4)}"
     store().put(key, came.path, mime="application/octet-stream")
     try:
         with transaction() as session:
@@ -185,6 +185,7 @@ def _discard(keys: list[str]) -> None:
 
 def _where(row: Upload, status: int) -> Response:
     response = Response(status=status)
+    del response.headers["Content-Type"]  # there is no content
     response.headers["Upload-Offset"] = str(row.received)
     if row.declared_size is not None:
         response.headers["Upload-Length"] = str(row.declared_size)
