@@ -104,17 +104,32 @@ def keep_asset(
         role=RenditionRole.ORIGINAL,
         stored=inspected.stored,
     )
+    _show_and_compare(session, asset, inspected)
+    return asset
+
+
+def describe_asset(session: Session, asset: MediaAsset, inspected: Inspected) -> None:
+    """Write down what an asset proved to be that was made before anybody had looked into its file."""
+    for name, value in inspected.facts.items():
+        setattr(asset, name, value)
+    original, stored = original_of(session, asset), inspected.stored
+    for name in ("width", "height", "duration", "codec", "bitrate"):
+        setattr(original, name, getattr(stored, name))
+    session.flush()
+    _show_and_compare(session, asset, inspected)
+
+
+def _show_and_compare(session: Session, asset: MediaAsset, inspected: Inspected) -> None:
     if inspected.thumbnail is not None:
         add_rendition(
             session,
-            workspace_id=workspace_id,
+            workspace_id=asset.workspace_id,
             asset_id=asset.id,
             role=RenditionRole.THUMBNAIL,
             stored=inspected.thumbnail,
         )
     add_hashes(session, asset, inspected.prints)
     link_duplicates(session, asset)
-    return asset
 
 
 def keep_found(

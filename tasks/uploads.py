@@ -14,7 +14,7 @@ from db.session import reading, transaction
 from services.uploads import own_or_licensed, said_by_sender
 from tasks.app import app
 from tasks.inspection import Desk, Inspected, inspect
-from tasks.library import keep_asset
+from tasks.library import describe_asset, keep_asset
 from tasks.step import storage
 
 log = structlog.get_logger()
@@ -27,11 +27,14 @@ FRAME = (1920, 1080)
 def inspect_upload(upload_id: str) -> None:
     """Probe a complete upload and make it an asset; a file that no film can use is refused.
 
-    Safe to run twice: the asset is found by the upload's id.
+    A clip that a job was started on at once is described: whether it can be used is for the job to say. Safe
+    to run twice: the asset is found by the upload's id.
     """
     with reading() as session:
         upload = session.get(Upload, UUID(upload_id))
-        if upload is None or upload.blob_sha256 is None or upload.asset_id or "refused" in upload.licence:
+        if upload is None or upload.blob_sha256 is None or "refused" in upload.licence:
+            return
+        if upload.asset_id and session.get_one(MediaAsset, upload.asset_id).codec:
             return
         blob = session.get_one(Blob, upload.blob_sha256)
     scratch = get_settings().var_dir / "scratch" / f"upload-{upload.id}"
@@ -50,6 +53,9 @@ def inspect_upload(upload_id: str) -> None:
     with transaction() as session:
         upload = session.get_one(Upload, upload.id, with_for_update=True)
         if upload.asset_id is not None:
+            clip = session.get_one(MediaAsset, upload.asset_id)
+            if not isinstance(seen, PipelineError) and not clip.codec:
+                describe_asset(session, clip, seen)
             return
         if isinstance(seen, PipelineError):
             upload.licence = {**upload.licence, "refused": seen.message}

@@ -19,7 +19,7 @@ from app.schemas.jobs import JobOut
 from app.schemas.processing import SPELLING, CleaningIn, ProcessIn, ProcessUploadIn
 from app.store import keep, receiving, store, stored_as
 from app.upload_view import RIGHTS, error_of, expect_a_file, most_bytes, name_of
-from app.wakeups import check
+from app.wakeups import check, inspect_after
 from core.briefs import dump_params
 from core.containers import HEAD, describe_head, video_type
 from core.errors import Conflict, Invalid, Rejected
@@ -71,6 +71,7 @@ def _clean_file(data: dict[str, Any]) -> Response:
             )
             row = uploads.complete_upload(session, caller.workspace_id, row.id, stored)
             answer = _start(session, job, uploads.make_clip(session, row, stored))
+            inspect_after(session, row.id)
             keep(received, filename=stored.filename, mime=mime)  # last: what is refused leaves nothing
             return answer
 
@@ -109,6 +110,7 @@ def _clip_of(session: Session, row: Upload) -> Asset:
     blob = session.get_one(Blob, row.blob_sha256)
     with store().open(blob.storage_key) as file:
         mime = _video_type(file.read(HEAD))
+    inspect_after(session, row.id)
     return uploads.make_clip(
         session, row, StoredFile(blob.sha256, blob.size, mime, blob.storage_key, row.filename)
     )

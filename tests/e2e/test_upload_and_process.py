@@ -86,6 +86,13 @@ def test_an_upload_that_broke_off_goes_on_and_becomes_a_job(studio, clip):
     done = studio.state_of(job.json()["id"], "succeeded")
     assert done.display_name == "Later"
 
+    def described():
+        shown = studio.get(f"/assets/{done.params['asset_id']}")
+        return shown if shown["width"] else None
+
+    asset = studio.until(described, seconds=30, why="the clip to be looked into", pause=0.2)
+    assert (asset["width"], asset["height"], round(asset["duration"])) == (320, 180, 1)
+
 
 def test_a_file_that_only_begins_like_a_video_fails_its_job_with_a_reason(studio):
     sent = b"\0\0\0\x18ftypisom\0\0\2\0" + bytes(5000)
