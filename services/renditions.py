@@ -131,12 +131,13 @@ def latest_rendition(session: Session, asset_id: UUID, role: RenditionRole) -> R
 
 
 def name_of_file(rendition: Rendition, asset_name: str) -> str:
-    """What a file is called when people save it: a cleaned clip goes by the name of what was sent."""
-    if rendition.role is not RenditionRole.CLEANED:
+    """What a file is called when people save it: what became of a clip goes by the name of what was sent."""
+    if rendition.role not in (RenditionRole.CLEANED, RenditionRole.REPORT):
         return rendition.filename
-    sent, ending = PurePath(asset_name), PurePath(rendition.filename).suffix
+    sent, made = PurePath(asset_name), PurePath(rendition.filename)
     stem = sent.stem if sent.suffix.lower() in _CLIP_ENDINGS else asset_name
-    return f"{stem} (clean){ending}"
+    what = "clean" if rendition.role is RenditionRole.CLEANED else made.stem.replace("-", " ")
+    return f"{stem} ({what}){made.suffix}"
 
 
 def blob_of(session: Session, rendition: Rendition) -> Blob:

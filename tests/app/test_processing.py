@@ -52,7 +52,14 @@ def stored(settings):
 
 
 def test_a_form_is_a_job_with_the_clip_and_everything_that_was_said(client):
-    answer = process(client, display_name="For Tuesday", timeout_minutes="45", priority="3", reuse="false")
+    answer = process(
+        client,
+        display_name="For Tuesday",
+        timeout_minutes="45",
+        priority="3",
+        reuse="false",
+        keep="EXIT, HOTEL",
+    )
     assert answer.status_code == 202, answer.text
     job = answer.json
     assert answer.headers["Location"] == f"/api/v1/jobs/{job['id']}"
@@ -61,6 +68,7 @@ def test_a_form_is_a_job_with_the_clip_and_everything_that_was_said(client):
     assert (job["estimated_credits"], job["actual_credits_used"]) == (0, 0)
     assert job["params"]["regions"][0]["y"] == 0.8
     assert job["params"]["reuse"] is False
+    assert job["params"]["keep"] == ["EXIT", "HOTEL"]
     clip = client.get(f"/api/v1/assets/{job['params']['asset_id']}").json
     assert clip["name"] == "Night at the Möbius.mp4"
 

@@ -88,7 +88,7 @@ def test_an_upload_that_broke_off_goes_on_and_becomes_a_job(studio, clip):
 
     def described():
         shown = studio.get(f"/assets/{done.params['asset_id']}")
-        return shown if shown["width"] else None
+        return shown["media"] if shown["media"]["width"] else None
 
     asset = studio.until(described, seconds=30, why="the clip to be looked into", pause=0.2)
     assert (asset["width"], asset["height"], round(asset["duration"])) == (320, 180, 1)
