@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from media.kriging import Bits, Floats
 
-_WINDOW = 13
+_WINDOW = 23
 _STEPS = (2, 3, 3, 4)
 """Looks at half size, a quarter and so on."""
 _LEAST_SIDE = 10

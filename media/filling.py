@@ -35,14 +35,18 @@ def weigh(scene: Scene, number: int) -> Weighed | None:
     cover = segment.cover
     if cover is None:
         return None
+    ways: list[list[Floats]] = [
+        _seen_along(scene, way[n], cover.luma, (0,)) + _seen_along(scene, way[n], cover.chroma, (1, 2))
+        for way in scene.traces
+        if n in way
+    ]
+    while ways and len(ways) < len(scene.traces):
+        ways.append(ways[0])
     values, candidates = [], []
     for plane in range(3):
         patch = cover.luma if plane == 0 else cover.chroma
         values.append(scene.stacks[plane][n].ravel()[patch.places].astype(np.float32))
-        ways = [_seen_along(scene, way[n], patch, plane) for way in scene.traces if n in way]
-        while ways and len(ways) < len(scene.traces):
-            ways.append(ways[0])
-        candidates.append(_complete(np.column_stack([segment.still[plane], *ways])))
+        candidates.append(_complete(np.column_stack([segment.still[plane], *[way[plane] for way in ways]])))
     around = cover.luma.around
     known, seen = values[0][around, None], candidates[0][around]
     dark = np.isnan(seen)
@@ -127,9 +131,9 @@ def _complete(values: Floats) -> Floats:
     return np.where(missing, mean[:, None], values)
 
 
-def _seen_along(scene: Scene, trace: Trace, patch: Patch, plane: int) -> Floats:
-    """Values at a trace's ends for every place of a patch, NaN where there are none."""
-    stack = scene.stacks[plane]
+def _seen_along(scene: Scene, trace: Trace, patch: Patch, planes: tuple[int, ...]) -> list[Floats]:
+    """Values at a trace's ends for every place of a patch, NaN where there are none; one column a plane."""
+    assert scene.hidden is not None
     height, width = patch.shape
     scale = height / scene.stacks[0].shape[1], width / scene.stacks[0].shape[2]
     frame = trace.frame[patch.nearest]
@@ -137,27 +141,23 @@ def _seen_along(scene: Scene, trace: Trace, patch: Patch, plane: int) -> Floats:
     y = y + trace.down[patch.nearest] * np.float32(scale[0])
     x = x + trace.right[patch.nearest] * np.float32(scale[1])
     good = (frame >= 0) & (y >= 0) & (y <= height - 1) & (x >= 0) & (x <= width - 1)
-    values = np.full(len(patch.places), np.nan, np.float32)
     at = np.flatnonzero(good)
     frame, y, x = frame[at], y[at], x[at]
+    hidden = scene.hidden[min(planes[0], 1)][
+        scene.cover_of[frame], np.rint(y).astype(np.intp), np.rint(x).astype(np.intp)
+    ]
     top, left = np.minimum(y.astype(np.int32), height - 2), np.minimum(x.astype(np.int32), width - 2)
     down, along = (y - top).astype(np.float32), (x - left).astype(np.float32)
-    place = (frame * np.int32(height) + top) * np.int32(width) + left
-    flat = stack.ravel()
-    upper = flat[place] * (1 - along) + flat[place + 1] * along
-    lower = flat[place + width] * (1 - along) + flat[place + width + 1] * along
-    found = upper + (lower - upper) * down
-    for source in np.unique(frame):
-        cover = scene.of_frame[source].cover
-        if cover is not None:
-            unknown = np.zeros(patch.shape, bool)
-            other = cover.luma if plane == 0 else cover.chroma
-            unknown.ravel()[other.places[other.masked]] = True
-            mine = np.flatnonzero(frame == source)
-            near = np.rint(y[mine]).astype(np.intp) * width + np.rint(x[mine]).astype(np.intp)
-            found[mine[unknown.ravel()[near]]] = np.nan
-    values[at] = found
-    return values
+    place = (frame * np.int64(height) + top) * width + left
+    out = []
+    for plane in planes:
+        flat = scene.stacks[plane].ravel()
+        upper = flat[place] * (1 - along) + flat[place + 1] * along
+        lower = flat[place + width] * (1 - along) + flat[place + width + 1] * along
+        values = np.full(len(patch.places), np.nan, np.float32)
+        values[at] = np.where(hidden, np.float32(np.nan), upper + (lower - upper) * down)
+        out.append(values)
+    return out
 
 
 def _between(picture: Floats, y: Floats, x: Floats) -> Floats:

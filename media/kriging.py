@@ -27,6 +27,8 @@ _NUGGET = 0.5
 NEIGHBOURS = (10, 6, 4)
 """So many of the whole ring, of one in 9 of its pixels, and of one in 64: a wide hole's middle has to see all
 of its sides."""
+MORE_NEIGHBOURS = (24, 12, 8)
+"""For a mask that stands so long that working it out costs little a frame."""
 _BATCH = 4096
 
 

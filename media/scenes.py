@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from media.alignment import Level, levels, motion
 from media.blending import Weighing
 from media.burnt_text import Planes
-from media.kriging import RING, Bits, Floats, Hole, Places, dig, widen
+from media.kriging import MORE_NEIGHBOURS, NEIGHBOURS, RING, Bits, Floats, Hole, Places, dig, widen
 from media.sites import Site, coarsen
 from media.trimming import SAMPLES, trim
 
@@ -92,6 +92,9 @@ class Scene:
     peak: float
     segments: list[Segment] = field(default_factory=list)
     of_frame: list[Segment] = field(default_factory=list)
+    hidden: tuple[Bits, Bits] | None = None
+    """For luma and chroma, every mask met; `cover_of` says which is whose."""
+    cover_of: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     traces: tuple[dict[int, Trace], dict[int, Trace]] = field(default_factory=lambda: ({}, {}))
     last: tuple[int, Floats] | None = None
     """The frame filled last, and the detail given to its masked pixels."""
@@ -126,6 +129,7 @@ def open_scene(
         yield scene
     scene.segments = [Segment(first, end, covers[key].result()) for first, end, key in runs]
     scene.of_frame = [segment for segment in scene.segments for _ in range(segment.first, segment.end)]
+    _stack_masks(scene)
     _look_before_and_after(scene)
     yield scene
     if moving:
@@ -134,28 +138,51 @@ def open_scene(
     yield scene
 
 
+def _stack_masks(scene: Scene) -> None:
+    met: dict[int, int] = {}
+    masks: list[list[Bits]] = [[], []]
+    for segment in scene.segments:
+        if id(segment.cover) not in met:
+            met[id(segment.cover)] = len(met)
+            for n, stack in enumerate(scene.stacks[:2]):
+                mask = np.zeros(stack.shape[1:], bool)
+                if segment.cover is not None:
+                    patch = segment.cover.luma if n == 0 else segment.cover.chroma
+                    mask.ravel()[patch.places[patch.masked]] = True
+                masks[n].append(mask)
+    scene.hidden = (np.stack(masks[0]), np.stack(masks[1]))
+    scene.cover_of = np.array([met[id(segment.cover)] for segment in scene.of_frame])
+
+
 def _cover(scene: Scene, key: Any, runs: list[tuple[int, int]]) -> Cover | None:
     wide = scene.site.mask(key)
     if not wide.any() or wide.all():
         return None
     numbers = [number - scene.low for run in runs for number in range(*run)]
     core, rim = wide, None
+    # where text never goes, nothing is seen in its place but what surrounds it
+    stays = len(numbers) == len(scene.stacks[0])
     if len(numbers) >= SAMPLES // 2:
         some = numbers[:: -(-len(numbers) // SAMPLES)]
-        core, rim = trim(wide, scene.stacks[0][some].astype(np.float32) * np.float32(255 / scene.peak))
+        core, rim = trim(
+            wide, scene.stacks[0][some].astype(np.float32) * np.float32(255 / scene.peak), gaps=stays
+        )
     around = widen(wide, RING) & ~wide
     weighing = Weighing(wide.shape, np.flatnonzero(around))
     hidden = np.flatnonzero(wide)
     tree = cKDTree(np.stack(np.divmod(hidden, wide.shape[1]), 1))
-    luma = _patch(wide, core, rim, weighing, tree)
+    neighbours = MORE_NEIGHBOURS if stays and len(numbers) > 50 else NEIGHBOURS
+    luma = _patch(wide, core, rim, weighing, tree, neighbours)
     small = coarsen(wide, (scene.stacks[1].shape[1], scene.stacks[1].shape[2]))
     if not (~small).any():
         return None
-    return Cover(wide, luma, _patch(small, small, None, weighing, tree), weighing)
+    return Cover(wide, luma, _patch(small, small, None, weighing, tree, NEIGHBOURS), weighing)
 
 
-def _patch(wide: Bits, core: Bits, rim: Hole | None, weighing: Weighing, hidden: cKDTree) -> Patch:
-    hole = dig(core, core)
+def _patch(
+    wide: Bits, core: Bits, rim: Hole | None, weighing: Weighing, hidden: cKDTree, neighbours: tuple[int, ...]
+) -> Patch:
+    hole = dig(core, core, neighbours)
     places = np.flatnonzero(widen(wide, RING))
     known = ~wide.ravel()[places]
 

@@ -20,13 +20,15 @@ _ERRS = (0.45, 0.8, 1.0)
 Measured over ten clips."""
 _FAITH = 1.35
 _NOISE = 1.0
+_GAP_ERRS = 1.2
 _ACROSS, _AROUND, _ALONG = 11, 15, 5
 
 
-def trim(mask: Bits, pictures: NDArray[np.float32]) -> tuple[Bits, Hole]:
+def trim(mask: Bits, pictures: NDArray[np.float32], *, gaps: bool = False) -> tuple[Bits, Hole]:
     """Give the mask without those pixels of its rim that text did not change in the (frames, h, w) pictures.
 
-    With it comes the map that foretells the rim from around the whole mask.
+    With it comes the map that foretells the rim from around the whole mask. With `gaps`, what lies between
+    strokes is tested too: less surely, so only where nothing better than the surroundings will fill it.
     """
     depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
     layer = np.rint(depth).astype(np.uint8)
@@ -50,7 +52,18 @@ def trim(mask: Bits, pictures: NDArray[np.float32]) -> tuple[Bits, Hole]:
         )
         beside = cv2.dilate((~left).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
         left = left & ~(here & as_foretold & beside)
-    return left, hole
+    return (left & ~_gaps(left, values, detail)) if gaps else left, hole
+
+
+def _gaps(mask: Bits, values: Floats, detail: Floats) -> Bits:
+    """Find pixels between strokes that look as foretold, in blocks wider than a stroke's soft edge."""
+    hole = dig(mask, mask)
+    found = np.zeros(mask.shape, np.uint8)
+    if len(hole.inside):
+        differs = np.abs(values[hole.inside] - hole.spread(values[hole.ring])).mean(1)
+        doubt = _GAP_ERRS * (detail.ravel()[hole.inside] + 0.3)
+        found.ravel()[hole.inside] = differs < _NOISE + doubt
+    return cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
 
 
 def _mean(picture: Floats, known: Floats, size: int) -> Floats:
