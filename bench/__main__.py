@@ -11,7 +11,20 @@ from pathlib import Path
 from bench.measuring import Measured, commit_of, describe_machine, is_loaded
 from core.settings import ROOT, Settings
 
-NAMES = ("stack", "film", "engine", "render", "reuse", "api", "memory", "poll", "search", "dedupe", "hash")
+NAMES = (
+    "stack",
+    "film",
+    "engine",
+    "render",
+    "reuse",
+    "api",
+    "memory",
+    "poll",
+    "search",
+    "dedupe",
+    "hash",
+    "clean",
+)
 RESULTS = ROOT / "bench" / "results"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -46,6 +46,10 @@ class Clip:
 
     def write(self, path: Path, crf: int = 18) -> Path:
         """Encode with x264, GOPs of two seconds."""
+        return self.write_each(self.frames, path, crf)
+
+    def write_each(self, frames: Iterable[Planes], path: Path, crf: int = 18) -> Path:
+        """Encode other frames of the same shape, one after the other."""
         size = f"{self.width}x{self.height}"
         source = [
             "-f",
@@ -62,7 +66,7 @@ class Clip:
         colour = ["-color_range", "pc" if self.full_range else "tv"]
         encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf), "-pix_fmt", self.pix_fmt]
         gop = ["-g", str(max(1, round(2 * self.rate)))]
-        blocks = (np.ascontiguousarray(plane).data for planes in self.frames for plane in planes)
+        blocks = (np.ascontiguousarray(plane).data for planes in frames for plane in planes)
         run([*source, *encode, *gop, *colour], out=path, frames=blocks, timeout=600)
         return path
 
@@ -124,6 +128,21 @@ def joined(one: Clip, other: Clip) -> Clip:
     return replace(one, name=f"{one.name} cut", frames=[*one.frames[:half], *rest])  # type: ignore[list-item]
 
 
+def resized(clip: Clip, height: int) -> Clip:
+    """Scale a clip to so many lines, its width even."""
+    width = round(clip.width * height / clip.height / 2) * 2
+    across, down = clip.width // clip.frames[0][1].shape[1], clip.height // clip.frames[0][1].shape[0]
+    sizes = [(width, height), *[(width // across, height // down)] * 2]
+    frames = [
+        tuple(
+            np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+            for plane, size in zip(planes, sizes, strict=True)
+        )
+        for planes in clip.frames
+    ]
+    return replace(clip, name=f"{clip.name} {height}p", frames=frames)  # type: ignore[arg-type]
+
+
 def clips_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
@@ -163,9 +182,3 @@ def _ground(rng: np.random.Generator, width: int, height: int) -> NDArray[np.flo
 def _planes(bgr: NDArray[np.uint8]) -> Planes:
     frame = av.VideoFrame.from_ndarray(bgr, format="bgr24")
     return planes_of(frame.reformat(format="yuv420p"))
-
-
-def spread(items: Sequence[Path], most: int) -> Iterator[Path]:
-    """At most so many, evenly from all of them."""
-    step = max(1, -(-len(items) // most))
-    yield from items[::step]
