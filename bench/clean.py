@@ -44,7 +44,7 @@ from media.burnt_text import Planes, load_found
 
 FEW = ("outline", "translucent", "karaoke", "ticker", "two_languages", "whole", "logo", "logo40")
 """Styles of a usual run; BENCH_STYLES=all takes every one."""
-FRAMES = 80
+FRAMES = 60
 GOALS = {
     "psnr_gain_vs_delogo_mean": ">= 5",
     "psnr_gain_vs_telea_min": ">= 0",
