@@ -23,7 +23,6 @@ NAMES = (
     "search",
     "dedupe",
     "hash",
-    "clean",
 )
 RESULTS = ROOT / "bench" / "results"
 
