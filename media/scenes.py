@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -21,6 +22,9 @@ from media.trimming import SAMPLES, trim
 
 _STILL_FRAMES = 4
 """Frames averaged into what was seen before, or after: codec noise halves."""
+_DEEP = 4.0
+"""The ring is tested with the motion of pixels so deep in the mask: one at its edge is followed over fewer
+frames than most, and would promise too much."""
 _OLDEST = 40
 """Frames that motion is followed over."""
 
@@ -138,6 +142,22 @@ def open_scene(
     yield scene
 
 
+class _Hidden:
+    """Masked places of luma, and which of them lies nearest to a point."""
+
+    def __init__(self, mask: Bits) -> None:
+        points = np.stack(np.nonzero(mask), 1)
+        depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)[mask]
+        self._deep = np.flatnonzero(depth >= min(_DEEP, float(depth.max())))
+        self._all_tree, self._deep_tree = cKDTree(points), cKDTree(points[self._deep])
+
+    def nearest(self, points: NDArray[np.float64], *, deep: Bits) -> Places:
+        """For those `deep` is set for, the nearest of the places that lie deep in the mask."""
+        out = np.asarray(self._all_tree.query(points)[1], np.intp)
+        out[deep] = self._deep[self._deep_tree.query(points[deep])[1]]
+        return out
+
+
 def _stack_masks(scene: Scene) -> None:
     met: dict[int, int] = {}
     masks: list[list[Bits]] = [[], []]
@@ -169,18 +189,17 @@ def _cover(scene: Scene, key: Any, runs: list[tuple[int, int]]) -> Cover | None:
         )
     around = widen(wide, RING) & ~wide
     weighing = Weighing(wide.shape, np.flatnonzero(around))
-    hidden = np.flatnonzero(wide)
-    tree = cKDTree(np.stack(np.divmod(hidden, wide.shape[1]), 1))
+    hidden = _Hidden(wide)
     neighbours = MORE_NEIGHBOURS if stays and len(numbers) > 50 else NEIGHBOURS
-    luma = _patch(wide, core, rim, weighing, tree, neighbours)
+    luma = _patch(wide, core, rim, weighing, hidden, neighbours)
     small = coarsen(wide, (scene.stacks[1].shape[1], scene.stacks[1].shape[2]))
     if not (~small).any():
         return None
-    return Cover(wide, luma, _patch(small, small, None, weighing, tree, NEIGHBOURS), weighing)
+    return Cover(wide, luma, _patch(small, small, None, weighing, hidden, NEIGHBOURS), weighing)
 
 
 def _patch(
-    wide: Bits, core: Bits, rim: Hole | None, weighing: Weighing, hidden: cKDTree, neighbours: tuple[int, ...]
+    wide: Bits, core: Bits, rim: Hole | None, weighing: Weighing, hidden: _Hidden, neighbours: tuple[int, ...]
 ) -> Patch:
     hole = dig(core, core, neighbours)
     places = np.flatnonzero(widen(wide, RING))
@@ -202,7 +221,7 @@ def _patch(
     points = (np.stack(np.divmod(places, wide.shape[1]), 1) + 0.5) * scale - 0.5
     return Patch(
         wide.shape, places, np.flatnonzero(known), np.flatnonzero(~known), let_go, part(hole),
-        np.asarray(hidden.query(points)[1], np.intp),
+        hidden.nearest(points, deep=known),
     )  # fmt: skip
 
 
