@@ -56,6 +56,8 @@ def order_clip(run: Run) -> None:
         raise Permanent(
             f"{slug} has made it and holds it back: {locked} Nothing is ordered a second time.", code="locked"
         )
+    if not clip["duration"]:  # sent with its job, and nobody has described it yet: the price hangs on these
+        clip |= {"width": seen["width"], "height": seen["height"], "duration": seen["frames"] / seen["fps"]}
     asked = {"clip": original.blob_sha256, "asked": inputs.for_cleaning(run.params)}
     if run.params["method"] not in HERE:
         _order(run, open_remover(slug), asked, clip, tried)

@@ -171,6 +171,8 @@ def describe(found: Found) -> dict[str, Any]:
         "shots": len(found.cuts) + 1,
         "frames": found.frames,
         "fps": round(found.fps, 3),
+        "width": found.width,
+        "height": found.height,
         "notes": list(found.notes),
     }
 

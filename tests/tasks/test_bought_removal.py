@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from core.errors import Invalid
 from core.settings import get_settings
-from db.assets import Clip, RenditionRole
+from db.assets import Clip, Rendition, RenditionRole
 from db.session import reading, transaction
 from db.submissions import Submission, SubmissionState
 from db.work import Step, StepState
@@ -55,7 +55,7 @@ def clip(house, tmp_path):
         return row.id
 
 
-def ordered(house, clip: UUID, *, texts: int = 1, check=None, budget=None, **asked) -> Step:
+def ordered(house, clip: UUID, *, texts: int = 1, seen=None, check=None, budget=None, **asked) -> Step:
     """The step that may buy, done after one text was found and its removal here was judged."""
     job_id = make_job(house, kind="text_removal", params={"asset_id": str(clip), **asked}, budget=budget)
     found, checked, order = plan(
@@ -63,7 +63,7 @@ def ordered(house, clip: UUID, *, texts: int = 1, check=None, budget=None, **ask
         StepPlan("find_text", clip), StepPlan("verify_clip", clip, "local"), StepPlan("order_clip", clip),
         phase="clean",
     )  # fmt: skip
-    do(found, {"count": texts})
+    do(found, {"count": texts, **(seen or {})})
     do(checked, check or {"skipped": "x"})
     work_on(order)
     return see_step(order)
@@ -79,6 +79,16 @@ def test_what_could_not_be_cleaned_here_is_ordered_where_a_vendor_has_a_key(hous
     (row,) = bought(step)
     assert (row.provider, row.state, row.quote) == ("ghostcut", SubmissionState.INTENDED, 2_000_000)
     assert row.request["duration"] == 20.0
+
+
+def test_a_clip_that_nobody_has_described_is_priced_by_what_was_seen_of_it(house, clip, key):
+    with transaction() as session:
+        row = session.scalars(select(Rendition).where(Rendition.asset_id == clip)).one()
+        row.width = row.height = row.duration = None
+    seen = {"frames": 500, "fps": 25.0, "width": 640, "height": 360}
+    (order,) = bought(ordered(house, clip, seen=seen, check=LEFT, **BUY))
+    assert order.quote == 2_000_000
+    assert (order.request["width"], order.request["duration"]) == (640, 20.0)
 
 
 @pytest.mark.parametrize(
