@@ -112,6 +112,8 @@ def _own_way(facts: Facts, *, splice: bool, reorder: int, preset: str) -> dict[s
     codec, tag = facts.codec, facts.tag
     if codec == "h264":
         options = _x264(reorder, preset)
+        names = {"display": "mastering-display", "light": "cll"}
+        options["x264-params"] += "".join(f":{names[k]}={v}" for k, v in facts.light.items())
         if facts.interlaced:
             options["x264-params"] += ":tff=1"
         if splice:
@@ -121,7 +123,9 @@ def _own_way(facts: Facts, *, splice: bool, reorder: int, preset: str) -> dict[s
         return {"encoder": "libx264", "options": options}
     if codec == "hevc":
         order = f"bframes={3 if reorder else 0}:b-pyramid={int(reorder > 1)}"
-        params = f"{order}:open-gop=0:log-level=none:pools=2"
+        names = {"display": "master-display", "light": "max-cll"}
+        light = "".join(f":{names[k]}={v}" for k, v in facts.light.items())
+        params = f"{order}:open-gop=0:log-level=none:pools=2{light}"
         return {
             "encoder": "libx265",
             "options": {"preset": "superfast", "crf": str(CRF + 1), "x265-params": params},

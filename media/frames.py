@@ -20,6 +20,7 @@ from media.burnt_text import Planes
 from media.children import Child, Stop
 from media.ffmpeg import CONTAINERS
 from media.ingest import FRESH, MISSING, Facts, shown_at
+from media.spans import can_splice
 
 _HEAD = struct.Struct("<qi")
 _AHEAD_BYTES = 24 << 20
@@ -132,7 +133,7 @@ def pick_frames(clip: Path, facts: Facts, numbers: Iterable[int]) -> Iterator[tu
     starts = np.flatnonzero(flags & FRESH)
     runs: list[list[int]] = []
     spans: list[Span] = []
-    if facts.copies and len(starts) and not starts[0] and len(np.unique(own)) == len(own):
+    if can_splice(facts, facts.frames):
         times = np.sort(own)
         for start, group in groupby(
             wanted, key=lambda n: int(starts[np.searchsorted(starts, n, "right") - 1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
+import struct
 import sys
 from array import array
 from typing import Any
@@ -99,6 +100,7 @@ def look(av: Any, path: str, containers: str, packets: array[int]) -> dict[str, 
             "rotation": int(getattr(picture, "rotation", 0) or 0) % 360,
             "interlaced": bool(picture.interlaced_frame),
             "planes": nearest(picture.format),
+            "light": light_of(picture),
             "alpha": any(c.is_alpha for c in picture.format.components),
         }
     return answer
@@ -129,6 +131,24 @@ def describe(stream: Any) -> dict[str, Any]:
             "colours": [context.color_primaries, context.color_trc, context.colorspace, context.color_range],
         }
     return facts
+
+
+def light_of(picture: Any) -> dict[str, str]:
+    """Describe the display an HDR picture was made on, and its brightest light, in encoders' words."""
+    told: dict[str, str] = {}
+    for data in picture.side_data:
+        name = str(data.type).rpartition(".")[2]
+        if name == "MASTERING_DISPLAY_METADATA":  # AVMasteringDisplayMetadata: ten ratios, two flags
+            numbers = struct.unpack("=22i", bytes(data)[:88])
+            ratios = [n / d if d else 0 for n, d in zip(numbers[:20:2], numbers[1:20:2], strict=True)]
+            if numbers[20] and numbers[21]:
+                rx, ry, gx, gy, bx, by, wx, wy = (round(share * 50000) for share in ratios[:8])
+                least, most = (round(light * 10000) for light in ratios[8:])
+                colours = f"G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})"
+                told["display"] = f"{colours}L({most},{least})"
+        elif name == "CONTENT_LIGHT_LEVEL":
+            told["light"] = "{},{}".format(*struct.unpack("=2I", bytes(data)[:8]))
+    return told
 
 
 def nearest(pix_fmt: Any) -> str:

@@ -53,6 +53,8 @@ class Facts:
     time_base: Fraction
     colours: tuple[int, int, int, int]
     """Primaries, transfer, matrix (H.273) and range (1 limited, 2 full; 0 says nothing)."""
+    light: dict[str, str]
+    """Of an HDR clip: `display` it was made on and brightest `light`, in the words of x264 and x265."""
     copies: bool
     """Whether it is known from which packets decoding starts afresh, so that spans can be copied."""
     sounds: int
@@ -69,7 +71,8 @@ class Facts:
 
     @property
     def frames(self) -> int:
-        return len(self.packets)
+        """How many pictures are shown, if all can be decoded; what an edit list hides does not count."""
+        return int((self.packets[:, 3] & DISCARDED == 0).sum())
 
     @property
     def by_packet(self) -> bool:
@@ -179,7 +182,7 @@ def _facts(raw: dict[str, Any], stream: dict[str, Any], container: str, packets:
         stream["level"], bytes.fromhex(stream["extradata"]),
         picture["width"], picture["height"], picture["pix_fmt"], picture["planes"],
         fps, seconds, picture["rotation"], Fraction(stream["aspect"]).limit_denominator(1000),
-        picture["interlaced"], base, tuple(stream["colours"]), raw["copies"],
+        picture["interlaced"], base, tuple(stream["colours"]), picture["light"], raw["copies"],
         sum(s["type"] == "audio" for s in raw["streams"]),
         tuple(raw["digests"]), raw["brand"],
         packets, tuple(notes),

@@ -13,10 +13,12 @@ import sys
 from array import array
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 _MEMORY_BYTES = 4 << 30
+_COVER = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _START_CODE = re.compile(rb"\x00\x00\x01")
 
 
@@ -53,7 +55,7 @@ def join(
         if ask["model"]:
             ask["model"] = shown.enter_context(av.open(ask["model"], format="h264")).streams.video[0]
         video = box.streams[ask["stream"]]
-        streams = lay_streams(box, out, video, ask, notes)
+        streams = lay_streams(av, box, out, video, ask, notes)
         out.metadata.update(box.metadata)
         if box.chapters():
             out.set_chapters(box.chapters())
@@ -77,7 +79,7 @@ def join(
                     made.duration = durations[number if ask["by_packet"] else part.first + frame]
                     number += 1
                     packet = yield made
-            while packet is not None:
+            while packet is not None and not ask["whole"]:
                 packet.dts = decoding[number]
                 packet.stream = streams[video.index]
                 number += 1
@@ -104,8 +106,20 @@ def join(
         return {"notes": notes}
 
 
-def lay_streams(box: Any, out: Any, video: Any, ask: dict[str, Any], notes: list[str]) -> dict[int, Any]:
+def first_packets(av: Any, ask: dict[str, Any]) -> Iterator[Any]:
+    """Give the covers of a clip, which come before everything else."""
+    limits = {"protocol_whitelist": "file", "format_whitelist": ask["containers"]}
+    with av.open(ask["path"], options=limits, metadata_errors="ignore") as box:
+        covers = [s for s in box.streams.video if s.disposition & _COVER]
+        if covers:
+            yield from islice((p for p in box.demux(covers) if p.size), len(covers))
+
+
+def lay_streams(
+    av: Any, box: Any, out: Any, video: Any, ask: dict[str, Any], notes: list[str]
+) -> dict[int, Any]:
     """Make the streams of the new file in the order of the old one."""
+    covers = {p.stream_index: bytes(p) for p in first_packets(av, ask) if ask["format"] == "matroska"}
     streams: dict[int, Any] = {}
     for old in box.streams:
         if old.type == "data":
@@ -117,6 +131,10 @@ def lay_streams(box: Any, out: Any, video: Any, ask: dict[str, Any], notes: list
                     notes.append(f"Stream {old.index} (data) is not carried over.")
                 continue
         pictures = old.index == video.index
+        if old.type == "video" and ask["format"] == "matroska" and old.disposition & _COVER:
+            name, kind = (old.metadata.get(key, "") for key in ("filename", "mimetype"))
+            out.add_attachment(name or "cover", kind or "image/jpeg", covers[old.index])
+            continue
         try:
             new = out.add_stream_from_template(
                 ask["model"] if pictures and ask["model"] else old, opaque=True

@@ -123,6 +123,8 @@ def _muxing(facts: Facts) -> dict[str, str]:
     options = {"fflags": "+bitexact"}
     if facts.format in {"mp4", "mov", "3gp"}:
         ticks = str(facts.time_base.denominator)
+        if facts.format == "mp4" and facts.brand:
+            options["brand"] = facts.brand.ljust(4)
         options |= {"movflags": "+faststart", "video_track_timescale": ticks, "movie_timescale": ticks}
     elif facts.format in {"matroska", "webm"}:
         options["default_mode"] = "passthrough"

@@ -118,8 +118,8 @@ def verify(
                 on_progress(done / len(watched))
         before = (number, planes)
     notes = [] if look.second else [f"There is no second reader here ({_SECOND_READER} is not installed)."]
-    if len(now.packets) != len(was.packets):
-        notes.append(f"{len(was.packets)} frames became {len(now.packets)}.")
+    if now.frames != was.frames:
+        notes.append(f"{was.frames} frames became {now.frames}.")
     return Proof(
         sum(left.characters for left in look.left),
         tuple(look.left),

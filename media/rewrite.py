@@ -128,7 +128,7 @@ class _Work:
         self.mended, self.last = 0, MISSING
 
     def run(self, scratch: Path, wanted: Sequence[tuple[int, int]], change: Change) -> Rewritten:
-        line = timeline(self.facts, None)
+        line = timeline(self.facts)
         ranges = plan(self.facts, wanted, self.cuts) if self.splice else at_cuts(0, self.frames, self.cuts)
         about = encoding(self.facts, splice=self.splice, reorder=line.reorder, preset=PRESET)
         with TemporaryDirectory(prefix=".parts-", dir=scratch.parent) as folder:
@@ -137,7 +137,8 @@ class _Work:
             parts = [PartFile(file) for file in files]
             heads = [part.head for part in parts]
             if not self.splice:
-                line = timeline(self.facts, np.array([t for head in heads for t in head["times"]], np.int64))
+                times = np.array([t for head in heads for t in head["times"]], np.int64)
+                line = timeline(self.facts, times, line.reorder)
             elif any(
                 not np.array_equal(line.times[first:end], head["times"])
                 for (first, end), head in zip(ranges, heads, strict=True)

@@ -27,7 +27,7 @@ class Timeline:
 
 def can_splice(facts: Facts, frames: int) -> bool:
     """Whether every packet is one frame of known time, so that copied and new ones can stand side by side."""
-    if not facts.copies or facts.frames != frames or facts.interlaced:
+    if not facts.copies or len(facts.packets) != frames or facts.interlaced:
         return False
     times, flags = shown_at(facts.packets), facts.packets[:, 3]
     if (times == MISSING).any() or (flags & (DISCARDED | DAMAGED)).any() or not flags[0] & FRESH:
@@ -35,8 +35,11 @@ def can_splice(facts: Facts, frames: int) -> bool:
     return len(np.unique(times)) == len(times)
 
 
-def timeline(facts: Facts, times: NDArray[np.int64] | None) -> Timeline:
-    """Order a clip's packets as shown; `times` are those that decoding gave, where packets do not tell."""
+def timeline(facts: Facts, times: NDArray[np.int64] | None = None, reorder: int = 0) -> Timeline:
+    """Order a clip's packets as shown.
+
+    `times` are those that decoding gave: where they are others, frames are in an order that `reorder` allows.
+    """
     packets = facts.packets
     own = shown_at(packets)
     decoding = packets[:, 1]
@@ -44,7 +47,8 @@ def timeline(facts: Facts, times: NDArray[np.int64] | None) -> Timeline:
     told = facts.format == "avi" and times is not None and len(times) == len(own)
     if times is not None and not told and not np.array_equal(times, own[order]):
         step = max(1, round(1 / (facts.fps * facts.time_base)))
-        return Timeline(times, np.append(np.diff(times), step), times, 0)
+        decoding = _held_back(times, step, reorder)
+        return Timeline(times, np.append(np.diff(times), step), decoding, reorder)
     times = own[order]
     durations = packets[:, 2] if facts.by_packet else packets[order, 2]
     gap = int(np.median(np.diff(times))) if len(times) > 1 else 1
@@ -53,11 +57,17 @@ def timeline(facts: Facts, times: NDArray[np.int64] | None) -> Timeline:
         rank = np.empty_like(order)
         rank[order] = numbers
         late = int((numbers - rank).max())
-        decoding = np.concatenate([times[0] - gap * np.arange(late, 0, -1), times[: len(times) - late]])
+        decoding = _held_back(times, gap, late)
     ahead = numbers - np.searchsorted(times, decoding)
     before = decoding < times[0]
     ahead[before] += np.round((times[0] - decoding[before]) / max(1, gap)).astype(np.int64)
     return Timeline(times, durations, decoding, int(max(0, min(2, ahead.min()))))
+
+
+def _held_back(times: NDArray[np.int64], gap: int, by: int) -> NDArray[np.int64]:
+    """Times of decoding that let frames be out of order by so many."""
+    before = times[0] - gap * np.arange(by, 0, -1)
+    return np.concatenate([before, times])[: len(times)]
 
 
 def _sound(decoding: NDArray[np.int64], shown: NDArray[np.int64]) -> bool:

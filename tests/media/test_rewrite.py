@@ -198,6 +198,31 @@ def test_a_turned_clip_stays_turned(source, tmp_path: Path) -> None:
     assert kept(out)[1]["turned"] == kept(turned)[1]["turned"] != 0
 
 
+def test_frames_that_an_edit_list_hides_stay_hidden(source, tmp_path: Path) -> None:
+    trimmed, out = tmp_path / "trimmed.mp4", tmp_path / "out.mp4"
+    run(["-ss", "0.7", "-i", str(source("sounds.mp4")), "-map", "0", "-c", "copy"], out=trimmed, timeout=20)
+
+    facts, done = write(trimmed, out, [(3, 5)])
+
+    assert len(facts.packets) > facts.frames == done.frames
+    assert [time for time, _ in decoded(out)] == [time for time, _ in decoded(trimmed)]
+    assert kept(out)[0] == kept(trimmed)[0]
+
+
+def test_what_hdr_was_made_for_is_said_again(source, tmp_path: Path) -> None:
+    bright, out = tmp_path / "bright.mp4", tmp_path / "out.mp4"
+    display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+    tags = ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"]
+    light = f"log-level=none:master-display={display}:max-cll=1000,400"
+    codec = ["-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params", light]
+    run([*PICTURE, "-frames:v", "5", *codec, *tags], out=bright, timeout=60)
+
+    facts, _ = write(bright, out, [(1, 2)])
+
+    assert facts.light == {"display": display, "light": "1000,400"}
+    assert (inspect(out).light, inspect(out).colours) == (facts.light, facts.colours)
+
+
 def test_subtitles_chapters_and_fonts_go_with_the_clip(source, tmp_path: Path) -> None:
     srt, meta, film, out = (tmp_path / n for n in ("a.srt", "a.txt", "film.mkv", "out.mkv"))
     srt.write_text("1\n00:00:00,200 --> 00:00:01,000\nGood morning\n\n")
