@@ -84,7 +84,8 @@ def fill_text(
                 return
         yield from source
     finally:
-        pool.shutdown(cancel_futures=True)
+        # what runs is a second's work at most, and nobody waits for it
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _fill_window(

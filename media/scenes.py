@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,8 +128,7 @@ def open_scene(
         key: pool.submit(_cover, scene, key, [run[:2] for run in runs if run[2] == key])
         for key in {run[2] for run in runs}
     }
-    for future in covers.values():
-        future.result()
+    while wait(covers.values(), timeout=0.2).not_done:
         yield scene
     scene.segments = [Segment(first, end, covers[key].result()) for first, end, key in runs]
     scene.of_frame = [segment for segment in scene.segments for _ in range(segment.first, segment.end)]
