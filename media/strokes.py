@@ -23,6 +23,8 @@ _Plane = NDArray[Any]
 _LEAST_CONTRAST = 14.0
 _CHROMA = 1.6  # a step of colour difference is worth more than one of luma: it has less room
 _HALO = 2
+_SMOOTH = 30.0
+"""How far the luma round a line varies where any ring that differs from it is the line's own."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,8 @@ def _outline_width(glyphs: Mask, middle: _Plane, spread: _Plane, before: _Plane 
         own = luma[ring]
         still = wild > calm + 10 and float(np.median(spread[ring])) < calm + 0.4 * (wild - calm)
         changed = change is not None and float(np.median(change[ring])) > quiet + 10
-        apart = (
-            float(own.std()) < 0.6 * std_far and abs(float(np.median(own)) - mean_far) > 20 + 0.3 * std_far
-        )
+        alike = std_far < _SMOOTH or float(own.std()) < 0.6 * std_far
+        apart = alike and abs(float(np.median(own)) - mean_far) > 20 + 0.3 * std_far
         if still or changed or apart:
             width = number
         elif number > width + 1:

@@ -35,7 +35,10 @@ def burnt(
     said = "".join(f"Dialogue: {_time(a)},{_time(b)},Line,{words}\n" for words, a, b in lines)
     script.write_text(_ASS.replace("{font}", "Noto Sans") + said, encoding="utf-8")
     fonts = install_fonts(out.parent / "fonts")
-    picture = f"gradients=s=480x270:d={seconds}:r={rate}:speed=0.02:seed={seed}:n=4"
+    colours = ":".join(
+        f"c{n}=0x{(seed * 0x35A1C3 + n * 0x1F2B17) % 0x808080 + 0x303030:06x}" for n in range(4)
+    )
+    picture = f"gradients=s=480x270:d={seconds}:r={rate}:speed=0.02:seed={seed}:n=4:x0=0:y0=0:x1=480:y1=270:{colours}"
     words = f",ass={filter_value(str(script))}:fontsdir={filter_value(str(fonts))}" if lines else ""
     tone = ["-f", "lavfi", "-i", f"sine=440:d={seconds}", "-c:a", "aac"] if sound else []
     ffmpeg(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from bench.burning import burn
 from bench.burnt_styles import STYLES
 from bench.footage import made_up
 from media.burnt_text import Area, Ask, TextKind
+from media.strokes import segment
 from media.text import find_text
 
 
@@ -115,3 +117,15 @@ def test_events_of_one_place_do_not_overlap(clip):
 
     assert all(before.last < after.first for before, after in pairwise(texts))
     assert {text.kind for text in texts} == {TextKind.SUBTITLE}
+
+
+def test_an_outline_on_a_plain_background_is_masked_though_nothing_shows_what_it_hides():
+    plain = np.full((80, 300), 200, np.uint8)
+    drawn = cv2.putText(plain.copy(), "Subtitle", (20, 52), cv2.FONT_HERSHEY_DUPLEX, 1.3, 0, 10, cv2.LINE_AA)
+    drawn = cv2.putText(drawn, "Subtitle", (20, 52), cv2.FONT_HERSHEY_DUPLEX, 1.3, 255, 4, cv2.LINE_AA)
+    grey = np.full_like(plain, 128)
+    shown = np.stack([np.dstack([cv2.GaussianBlur(drawn, (3, 3), 0), grey, grey])] * 5)
+    found = segment(shown, (14, 14, 240, 66))
+    assert found is not None
+    changed = np.abs(drawn.astype(int) - plain) > 24
+    assert (found.mask > 0)[changed].mean() > 0.98
