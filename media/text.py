@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from media.asked import asked, pieces
 from media.burnt_text import Ask, BurntText, Found, Mask, Planes, TextKind
 from media.cuts import Cuts
+from media.marks import Marks, spread_over_shots
 from media.ocr import (
     Line,
     Picture,
@@ -76,7 +77,7 @@ def find_text(
     notes = tuple(
         f"Words in {language} can be found and removed, but not read." for language in unread(ask.languages)
     )
-    texts = asked(look.texts, ask, width, height, fps, look.count, look.cuts)
+    texts = asked(look.marked(), ask, width, height, fps, look.count, look.cuts)
     return Found(width, height, look.count or frames_total, fps, tuple(texts), tuple(look.cuts), notes)
 
 
@@ -92,6 +93,7 @@ class _Look:
         self._seen_at = size_for(width, height, round(side))
         self._recent = Recent(self._fps)
         self._find_cuts = Cuts()
+        self._marks = Marks((width, height))
         self._tracks: list[Track] = []
         self._shot = 0
         self._sampled = -(10**9)
@@ -115,6 +117,10 @@ class _Look:
         for track in self._tracks:
             self._close(track, self.count - 1)
         self._tracks = []
+        self._marks.end_shot(self.count, last=True)
+
+    def marked(self) -> list[BurntText]:
+        return spread_over_shots(self._marks.joined(self.texts))
 
     def _over_cut(self, number: int) -> None:
         """What stands in the first frame of a shot as it did in the last goes on; the rest ends."""
@@ -133,10 +139,12 @@ class _Look:
                 self._close(track, number - 1)
         self._tracks = on
         self._shot = number
+        self._marks.end_shot(number)
 
     def _sample(self, number: int) -> None:
         self._sampled = number
         picture = self._recent.picture(number, self._seen_at)
+        self._marks.at([self._recent.eight(plane) for plane in self._recent.planes(number)], picture)
         sx, sy = self._size[0] / self._seen_at[0], self._size[1] / self._seen_at[1]
         boxes = [
             (round(x0 * sx), round(y0 * sy), round(x1 * sx), round(y1 * sy))
