@@ -18,6 +18,7 @@ from media.asked import asked, pieces
 from media.burnt_text import Ask, BurntText, Found, Mask, Planes, TextKind
 from media.cuts import Cuts
 from media.marks import Marks, spread_over_shots
+from media.moving import Moving
 from media.ocr import (
     Line,
     Picture,
@@ -94,6 +95,7 @@ class _Look:
         self._recent = Recent(self._fps)
         self._find_cuts = Cuts()
         self._marks = Marks((width, height))
+        self._moving = Moving((width, height), self._fps)
         self._tracks: list[Track] = []
         self._shot = 0
         self._sampled = -(10**9)
@@ -117,10 +119,11 @@ class _Look:
         for track in self._tracks:
             self._close(track, self.count - 1)
         self._tracks = []
+        self._moving.end(self._recent)
         self._marks.end_shot(self.count, last=True)
 
     def marked(self) -> list[BurntText]:
-        return spread_over_shots(self._marks.joined(self.texts))
+        return spread_over_shots(self._marks.joined(self._moving.without(self.texts))) + self._moving.texts
 
     def _over_cut(self, number: int) -> None:
         """What stands in the first frame of a shot as it did in the last goes on; the rest ends."""
@@ -152,6 +155,8 @@ class _Look:
             if tilt <= _TILT
         ]
         free = [box for box in boxes if self._size[0] > 16 and box[3] - box[1] >= 6]
+        standing = [t.box for t in self._tracks if t.lost is None and t.here(self._recent, number)]
+        free = self._moving.claim(self._recent, number, free, standing)
         on: list[Track] = []
         for track in self._tracks:
             if track.lost is not None:
