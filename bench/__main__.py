@@ -23,6 +23,7 @@ NAMES = (
     "search",
     "dedupe",
     "hash",
+    "clean",
 )
 RESULTS = ROOT / "bench" / "results"
 

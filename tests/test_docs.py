@@ -26,12 +26,7 @@ PAGES = sorted([ROOT / name for name in ROOT_PAGES] + list((ROOT / "docs").rglob
 FOLDERS = ("app", "tasks", "providers", "scrapers", "db", "services", "media", "core", "migrations")
 FOLDERS += ("tests", "simulator", "bench", "docs", ".ci")
 ELSEWHERE = {"KEY", "API", "REMAP_SIGTERM", "ACME_API_KEY", "BENCH_FOOTAGE", "BENCH_FRAMES", "BENCH_STYLES"}
-    "KEY",
-    "API",
-    "REMAP_SIGTERM",
-    "ACME_API_KEY",
-}
-"""Names in capitals that are no settings: the tour's variables, one of Celery's, a made-up vendor's, a benchmark's."""
+"""Names in capitals that are no settings: the tour's, one of Celery's, a made-up vendor's, a benchmark's."""
 page = pytest.mark.parametrize("path", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES])
 
 
