@@ -34,6 +34,9 @@ class Recent:
             highest = int(planes[0].max())
             self._deep = max(self._deep, 12 if 1024 <= highest < 4096 else 16 if highest >= 4096 else 10)
 
+    def __len__(self) -> int:
+        return len(self._frames)
+
     @property
     def first(self) -> int:
         return self._after - len(self._frames)

@@ -23,6 +23,10 @@ _Plane = NDArray[Any]
 _LEAST_CONTRAST = 14.0
 _CHROMA = 1.6  # a step of colour difference is worth more than one of luma: it has less room
 _HALO = 2
+_OTHER_COLOUR = 0.35
+_SPACE, _STEP, _MOST, _SOME = 0.06, 4.0, 65, 30
+"""Of a box: how far from the letters it ends at least (in heights of the line), how many shades its sides
+step on the mean, and how many per cent of their pixels step at least half as far."""
 _SMOOTH = 30.0
 """How far the luma round a line varies where any ring that differs from it is the line's own."""
 
@@ -49,6 +53,7 @@ def segment(shown: Stack, box: Box, *, hidden: Stack | None = None) -> Segment |
     width = _outline_width(glyphs, middle, spread, before, height)
     body = _grown(glyphs, width)
     body = np.maximum(body, _shadow(body, middle[..., 0], height))
+    body = _boxed(body, glyphs, middle[..., 0], box)
     mask = _grown(body, _HALO)
     return Segment(mask * np.uint8(255), _grown(body, 1) * np.uint8(255), contrast, flatness)
 
@@ -78,10 +83,12 @@ def _glyphs(middle: _Plane, spread: _Plane, box: Box) -> tuple[Mask, float, floa
     columns = slice(max(0, left - around), right + around)
     inside = np.zeros(middle.shape[:2], np.uint8)
     inside[rows, columns] = 1
-    kernel = _round(max(2, round(height * 0.22)))
-    best: tuple[float, Mask, float, float] | None = None
+    side = 2 * max(2, round(height * 0.22)) + 1
+    kernel = np.ones((side, side), np.uint8)  # a square of bytes: a disc of floats takes a second each
+    ways: list[tuple[float, Mask, float, float]] = []
     for channel, sign in ((0, 1), (0, -1), (1, 1), (1, -1), (2, 1), (2, -1)):
-        plane = np.ascontiguousarray(middle[..., channel]) * (1 if channel == 0 else _CHROMA)
+        by = 1.0 if channel == 0 else _CHROMA
+        plane = cv2.convertScaleAbs(middle[..., channel], alpha=by, beta=128 * (1 - by) if channel else 0)
         response = cv2.morphologyEx(plane, cv2.MORPH_TOPHAT if sign > 0 else cv2.MORPH_BLACKHAT, kernel)
         level = _otsu(response[top:bottom, left:right])
         if level < _LEAST_CONTRAST / (1 if channel == 0 else 2):
@@ -95,17 +102,31 @@ def _glyphs(middle: _Plane, spread: _Plane, box: Box) -> tuple[Mask, float, floa
         flatness = float(plane[seeds > 0].std())
         calm = float(np.median(spread[seeds > 0]))
         score = contrast / (12 + flatness) / (1 + calm / 24)
-        if best is None or score > best[0]:
-            best = (score, seeds, contrast, flatness)
-    if best is None:
+        ways.append((score, seeds, contrast, flatness))
+    if not ways:
         return None
-    _, seeds, contrast, flatness = best
-    return _filled(seeds, middle, spread, box), contrast, flatness
+    ways.sort(key=lambda way: -way[0])
+    best, seeds, contrast, flatness = ways[0]
+    letters = _filled(seeds, middle, spread, box)
+    for score, other, _, _ in ways[1:]:
+        rest = _beside(other, letters, height) if score > _OTHER_COLOUR * best else None
+        if rest is not None:
+            letters = letters | _filled(rest, middle, spread, box)
+    return letters, contrast, flatness
+
+
+def _beside(seeds: Mask, letters: Mask, height: int) -> Mask | None:
+    """Those strokes that stand where the line has no letters yet: it may change its colour half-way."""
+    reach = max(3, height // 2)
+    there = np.convolve(letters.any(axis=0), np.ones(2 * reach + 1), "same") > 0
+    rest = seeds * (~there[None, :]).astype(np.uint8)
+    if np.count_nonzero(rest.any(axis=0)) < height:
+        return None
+    return np.asarray(rest, np.uint8)
 
 
 def _otsu(response: _Plane) -> float:
-    values = np.clip(response, 0, 255).astype(np.uint8)
-    level, _ = cv2.threshold(values, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    level, _ = cv2.threshold(response, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     return float(level)
 
 
@@ -175,6 +196,51 @@ def _outline_width(glyphs: Mask, middle: _Plane, spread: _Plane, before: _Plane 
         elif number > width + 1:
             break
     return width
+
+
+def _boxed(body: Mask, glyphs: Mask, luma: _Plane, box: Box) -> Mask:
+    """Where letters stand in a box, all of it: a rectangle darker, or lighter, than what is around it."""
+    ys, xs = np.nonzero(glyphs)
+    height = box[3] - box[1]
+    top, bottom = max(int(ys.min()), box[1]), min(int(ys.max()), box[3])
+    left, right = int(xs.min()), int(xs.max())
+    if top >= bottom or left >= right:
+        return body
+    reach, space = max(5, round(0.45 * height)), max(1, round(_SPACE * height))
+    down, across = np.diff(luma[:, left:right], axis=0), np.diff(luma[top:bottom], axis=1).T
+    for sign in (-1, 1):
+        left_, right_ = (
+            _step(sign * across, left - reach, left - space, _MOST),
+            _step(-sign * across, right + space, right + reach, _MOST),
+        )
+        if left_ is None and right_ is None:
+            continue
+        # between two sides that are seen, less of the others has to be
+        share = _MOST if left_ is None or right_ is None else _SOME
+        top_ = _step(sign * down, top - reach, top - space, share)
+        bottom_ = _step(-sign * down, bottom + space, bottom + reach, share)
+        if top_ is None or bottom_ is None:
+            continue
+        out = body.copy()
+        columns = slice(left if left_ is None else left_ + 1, right if right_ is None else right_ + 1)
+        out[top_ + 1 : bottom_ + 1, columns] = 1
+        return out
+    return body
+
+
+def _step(inward: _Plane, low: int, high: int, share: int) -> int | None:
+    """Where, between two places, a side of pixels steps inward by itself; None when none stands out.
+
+    `share` per cent of it have to: under a line of letters there is a step too, but not between them.
+    """
+    low, high = max(0, low), min(len(inward), high)
+    if high - low < 2:
+        return None
+    steps = inward[low:high]
+    mean, most = steps.mean(axis=1), np.percentile(steps, 100 - share, axis=1)
+    mean[most < _STEP / 2] = 0
+    at = int(mean.argmax())
+    return low + at if mean[at] >= _STEP else None
 
 
 def _shadow(body: Mask, luma: _Plane, height: int) -> Mask:

@@ -25,18 +25,20 @@ from media.ocr import (
     find_boxes,
     read_line,
     read_text,
+    script_of,
     size_for,
     unread,
 )
 from media.recent import Recent
 from media.strokes import segment
-from media.tracking import Track, overlap, same_line
+from media.tracking import Track, overlap, same_line, together
 
 __all__ = ["Line", "carries_text", "find_text", "read_text"]
 
 _EVERY = {"fast": 0.4, "balanced": 0.32, "best": 0.24}
 _LONG_SIDE = {"fast": 480, "balanced": 640, "best": 960}
 _TILT = 12.0
+_READ_WELL = 0.8
 _SHORTEST = 0.2
 _GATE_SIDE, _GATE_SURE = 640, 0.75
 
@@ -76,7 +78,8 @@ def find_text(
             on_progress(number + 1)
     look.end()
     notes = tuple(
-        f"Words in {language} can be found and removed, but not read." for language in unread(ask.languages)
+        f"Words in {language} cannot be read here, so lines of them may stay: mark them as regions."
+        for language in unread(ask.languages)
     )
     texts = asked(look.marked(), ask, width, height, fps, look.count, look.cuts)
     return Found(width, height, look.count or frames_total, fps, tuple(texts), tuple(look.cuts), notes)
@@ -97,7 +100,6 @@ class _Look:
         self._marks = Marks((width, height))
         self._moving = Moving((width, height), self._fps)
         self._tracks: list[Track] = []
-        self._shot = 0
         self._sampled = -(10**9)
         self._blind = bool(ask.clean)  # areas were named: they are filled whatever stands in them
 
@@ -119,6 +121,7 @@ class _Look:
         for track in self._tracks:
             self._close(track, self.count - 1)
         self._tracks = []
+        self.texts = together(self.texts, self.cuts, self.count)
         self._moving.end(self._recent)
         self._marks.end_shot(self.count, last=True)
 
@@ -141,7 +144,6 @@ class _Look:
             else:
                 self._close(track, number - 1)
         self._tracks = on
-        self._shot = number
         self._marks.end_shot(number)
 
     def _sample(self, number: int) -> None:
@@ -187,7 +189,7 @@ class _Look:
         self._tracks = on
 
     def _begin(self, track: Track) -> None:
-        track.find_first(self._recent, self._shot)
+        track.find_first(self._recent, self.cuts)
 
     def _close(self, track: Track, end: int) -> None:
         if track.first is None:
@@ -209,16 +211,16 @@ def _judged(track: Track, last: int, fps: float) -> BurntText | None:
         return None
     room = np.stack([crop for _, crop in track.crops])
     hidden = np.stack(track.hidden) if track.hidden else None
-    words, confidence = _read(track)
     found = segment(room, track.inside, hidden=hidden)
     if found is None:
         return None
+    words, confidence = _read(track, found.strokes)
     letters = sum(c.isalnum() for c in words)
     wild, calm = _stillness(room, found.mask, found.strokes)
     moves = wild > calm + 8 and wild > 1.8 * calm
     burnt = track.appeared or track.went or moves or bool(track.cuts)
     if burnt:
-        sure = confidence >= 0.6 and letters >= 1 and (letters >= 2 or track.seen >= 3)
+        sure = confidence >= 0.6 and letters >= (1 if script_of(words) == "HAN" else 2)
     else:
         sure = confidence >= 0.85 and letters >= 3
     if not sure:
@@ -232,9 +234,19 @@ def _judged(track: Track, last: int, fps: float) -> BurntText | None:
     )  # fmt: skip
 
 
-def _read(track: Track) -> tuple[str, float]:
-    x0, y0, x1, y1 = track.inside
-    return read_line(track.picture(), (x0, y0, x1, y1))
+def _read(track: Track, strokes: Mask) -> tuple[str, float]:
+    """Read its box, and when that says little, what of it is strokes: a box may reach into the picture."""
+    picture = track.picture()
+    words, confidence = read_line(picture, track.inside)
+    if confidence >= _READ_WELL or not strokes.any():
+        return words, confidence
+    ys, xs = np.nonzero(strokes)
+    space = max(2, (ys.max() - ys.min()) // 8)
+    close = (
+        max(0, int(xs.min()) - space), max(0, int(ys.min()) - space),
+        min(strokes.shape[1], int(xs.max()) + space), min(strokes.shape[0], int(ys.max()) + space),
+    )  # fmt: skip
+    return max((words, confidence), read_line(picture, close), key=lambda read: read[1])
 
 
 def _stillness(shown: NDArray[np.uint8], mask: Mask, strokes: Mask) -> tuple[float, float]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from media.burnt_text import BurntText
 from media.ocr import Box, Picture
 from media.recent import Recent, shown
 
@@ -16,6 +17,7 @@ _MOST_CROPS = 12
 _HERE, _ALIKE = 0.5, 0.5
 _SAME_EDGES = 0.6
 _FADE_LOW, _FADE_HIGH = 0.04, 0.9
+_AT_ONCE = 3
 _Plane = NDArray[Any]
 
 
@@ -78,6 +80,36 @@ def same_line(a: Box, b: Box) -> bool:
     """Whether two boxes lie on one line of writing and touch."""
     high = min(a[3], b[3]) - max(a[1], b[1])
     return high > 0.5 * max(a[3] - a[1], b[3] - b[1]) and overlap(a, b) > 0.3
+
+
+def together(texts: list[BurntText], cuts: list[int], count: int) -> list[BurntText]:
+    """Let lines that come or go within a few frames of each other, or of a cut, do so at once.
+
+    Where the picture is like the text, a frame more or less is hard to tell; a frame too many costs little.
+    """
+    begins = [0, *cuts]
+    ends = [*(cut - 1 for cut in cuts), count - 1]
+    out = []
+    for text in texts:
+        if text.path is not None:
+            out.append(text)
+            continue
+        near = [other for other in texts if other is not text and _stacked(text, other)]
+        earlier = [n for n in (*begins, *(other.first for other in near)) if 0 < text.first - n <= _AT_ONCE]
+        later = [n for n in (*ends, *(other.last for other in near)) if 0 < n - text.last <= _AT_ONCE]
+        out.append(replace(text, first=min([text.first, *earlier]), last=max([text.last, *later])))
+    return out
+
+
+def _stacked(one: BurntText, other: BurntText) -> bool:
+    """Whether two lines stand one above the other at the same time."""
+    if one.path is not None or other.path is not None:
+        return False
+    (a, b), (c, d) = one.mask.shape, other.mask.shape
+    at_once = min(one.last, other.last) > max(one.first, other.first)
+    beside = min(one.x + b, other.x + d) > max(one.x, other.x)
+    apart = max(one.y, other.y) - min(one.y + a, other.y + c)
+    return at_once and beside and apart < min(a, c)
 
 
 def union(a: Box, b: Box) -> Box:
@@ -177,18 +209,19 @@ class Track:
         middle = np.median(np.stack([crop for _, crop in self.crops[-7:]]), axis=0).astype(np.uint8)
         return shown([np.ascontiguousarray(middle[..., channel]) for channel in range(3)])
 
-    def find_first(self, recent: Recent, start: int) -> None:
-        """Look back from where it was seen first; `start` is the first frame of the shot."""
-        floor = max(start, recent.first)
+    def find_first(self, recent: Recent, cuts: list[int]) -> None:
+        """Look back from where it was seen first, over cuts too: a line may stay as the picture changes."""
+        floor = recent.first
         if self.born < floor:
-            self.first = start
+            self.first = self.born
             return
-        shares = [self._share(recent, number, "early") for number in range(floor, self.born + 1)][::-1]
+        stop = min([recent.last + 1, self.last_seen + 1, *(cut for cut in cuts if cut > self.born)])
+        full = self._fullest(recent, range(self.born, stop), "early")
+        shares = [self._share(recent, number, "early") for number in range(floor, full + 1)][::-1]
         back, clear = _edge_of(shares)
-        self.first = max(floor, self.born - back)
-        if self.first == floor and floor > start and not clear:
-            self.first = floor
-        if clear and self.first - 1 >= floor:
+        self.first = max(floor, min(self.born, full - back))
+        self.cuts = [cut for cut in cuts if self.first < cut <= self.born] + self.cuts
+        if clear and self.first - 1 >= floor and self.first not in cuts:
             self.appeared = True
             before = range(max(floor, self.first - 3), self.first)
             self.hidden = [recent.crop(number, self.room) for number in before]
@@ -196,17 +229,29 @@ class Track:
 
     def find_last(self, recent: Recent, end: int) -> int:
         """Look forward from where it was seen last; `end` is the last frame it may stand in."""
-        begin = max(self.last_seen, recent.first)
         end = min(end, recent.last)
+        floor = max(recent.first, self.first or 0, self.last_seen - len(recent) // 2)
+        begin = self._fullest(recent, range(min(end, max(self.last_seen, floor)), floor - 1, -1), "late")
         shares = [self._share(recent, number, "late") for number in range(begin, end + 1)]
         on, clear = _edge_of(shares)
-        last = min(end, begin + on)
+        last = min(end, max(begin + on, min(self.last_seen, end)))
         if clear and last < end:
             self.went = True
             if not self.hidden:
                 self.hidden = [recent.crop(n, self.room) for n in range(last + 1, min(end, last + 3) + 1)]
             self.slid |= self._slides(recent, min(end, last + 2), "late")
         return last
+
+    def _fullest(self, recent: Recent, numbers: range, which: str) -> int:
+        """The first of these frames in which it is not fading, or else where it is strongest."""
+        best, most = numbers.start, 0.0
+        for number in numbers:
+            share = self._share(recent, number, which)
+            if share > most:
+                best, most = number, share
+            if share >= _FADE_HIGH:
+                break
+        return best
 
     def _share(self, recent: Recent, number: int, which: str) -> float:
         share, alike = self.edges(which).share(recent.luma(number, self.room))
@@ -225,7 +270,10 @@ class Track:
         piece, around = _fine(crop)[y0:y1, x0:x1], _fine(recent.luma(number, wide))
         if piece.shape[0] > around.shape[0] or piece.shape[1] > around.shape[1] or float(piece.std()) < 1:
             return False
-        return float(cv2.matchTemplate(around, piece, cv2.TM_CCOEFF_NORMED).max()) > 0.7
+        likeness = cv2.matchTemplate(around, piece, cv2.TM_CCOEFF_NORMED)
+        _, best, _, (x, y) = cv2.minMaxLoc(likeness)
+        dx, dy = x - (self.box[0] - wide[0]), y - (self.box[1] - wide[1])
+        return best > 0.7 and max(abs(dx), abs(dy)) >= 2
 
 
 def _fine(luma: NDArray[Any]) -> _Plane:
