@@ -20,6 +20,7 @@ from media.cuts import Cuts
 from media.marks import Marks, spread_over_shots
 from media.moving import Moving
 from media.ocr import (
+    Box,
     Line,
     Picture,
     find_boxes,
@@ -31,7 +32,8 @@ from media.ocr import (
 )
 from media.recent import Recent
 from media.strokes import segment
-from media.tracking import Track, overlap, same_line, together
+from media.together import together
+from media.tracking import Track, overlap, same_line
 
 __all__ = ["Line", "carries_text", "find_text", "read_text"]
 
@@ -156,7 +158,7 @@ class _Look:
             for (x0, y0, x1, y1), _, tilt in find_boxes(picture, long_side=max(self._seen_at))
             if tilt <= _TILT
         ]
-        free = [box for box in boxes if self._size[0] > 16 and box[3] - box[1] >= 6]
+        free = [box for box in boxes if box[3] - box[1] >= 6 and not self._too_large(box)]
         standing = [t.box for t in self._tracks if t.lost is None and t.here(self._recent, number)]
         free = self._moving.claim(self._recent, number, free, standing)
         on: list[Track] = []
@@ -187,6 +189,10 @@ class _Look:
             track.take(self._recent, number)
             on.append(track)
         self._tracks = on
+
+    def _too_large(self, box: Box) -> bool:
+        """Whether a box is the picture itself: a face, a house; letters so large are not laid over it."""
+        return box[3] - box[1] > 0.35 * self._size[1] and box[2] - box[0] > 0.25 * self._size[0]
 
     def _begin(self, track: Track) -> None:
         track.find_first(self._recent, self.cuts)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from media.burnt_text import BurntText
 from media.ocr import Box, Picture
 from media.recent import Recent, shown
 
@@ -17,7 +16,6 @@ _MOST_CROPS = 12
 _HERE, _ALIKE = 0.5, 0.5
 _SAME_EDGES = 0.6
 _FADE_LOW, _FADE_HIGH = 0.04, 0.9
-_AT_ONCE = 3
 _Plane = NDArray[Any]
 
 
@@ -80,36 +78,6 @@ def same_line(a: Box, b: Box) -> bool:
     """Whether two boxes lie on one line of writing and touch."""
     high = min(a[3], b[3]) - max(a[1], b[1])
     return high > 0.5 * max(a[3] - a[1], b[3] - b[1]) and overlap(a, b) > 0.3
-
-
-def together(texts: list[BurntText], cuts: list[int], count: int) -> list[BurntText]:
-    """Let lines that come or go within a few frames of each other, or of a cut, do so at once.
-
-    Where the picture is like the text, a frame more or less is hard to tell; a frame too many costs little.
-    """
-    begins = [0, *cuts]
-    ends = [*(cut - 1 for cut in cuts), count - 1]
-    out = []
-    for text in texts:
-        if text.path is not None:
-            out.append(text)
-            continue
-        near = [other for other in texts if other is not text and _stacked(text, other)]
-        earlier = [n for n in (*begins, *(other.first for other in near)) if 0 < text.first - n <= _AT_ONCE]
-        later = [n for n in (*ends, *(other.last for other in near)) if 0 < n - text.last <= _AT_ONCE]
-        out.append(replace(text, first=min([text.first, *earlier]), last=max([text.last, *later])))
-    return out
-
-
-def _stacked(one: BurntText, other: BurntText) -> bool:
-    """Whether two lines stand one above the other at the same time."""
-    if one.path is not None or other.path is not None:
-        return False
-    (a, b), (c, d) = one.mask.shape, other.mask.shape
-    at_once = min(one.last, other.last) > max(one.first, other.first)
-    beside = min(one.x + b, other.x + d) > max(one.x, other.x)
-    apart = max(one.y, other.y) - min(one.y + a, other.y + c)
-    return at_once and beside and apart < min(a, c)
 
 
 def union(a: Box, b: Box) -> Box:
@@ -296,12 +264,15 @@ def _edge_of(shares: list[float]) -> tuple[int, bool]:
     end = gone
     while end < len(level) and level[end] > _FADE_LOW and _falls(level, end):
         end += 1
+    if begin == gone and end <= gone + 1:
+        return end - 1, True
     if end - begin < 3:
-        return gone - 1 + (end - gone if end > gone + 1 else 0), True
+        return min(len(level) - 1, end), True
     # A fade: the line through it says where it comes to nothing.
     slope, offset = np.polyfit(np.arange(begin, end), np.array(level[begin:end]), 1)
     nothing = -offset / slope if slope < -0.005 else float(end)
-    return min(len(level) - 1, int(np.ceil(max(end, min(nothing, end + 12))))), True
+    # One more, since the last of a fade is too faint to be told.
+    return min(len(level) - 1, int(np.ceil(max(end, min(nothing, end + 12)))) + 1), True
 
 
 def _falls(level: list[float], at: int) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.burning import burn
 from bench.burnt_styles import STYLES
-from bench.footage import made_up
+from bench.footage import made_up, read
 from media.burnt_text import Area, Ask, TextKind
 from media.strokes import segment
 from media.text import find_text
@@ -51,7 +51,9 @@ def painted(found, frame):
     return canvas
 
 
-@pytest.mark.parametrize("name", ["outline", "yellow", "box", "shadow", "karaoke", "two_lines", "cjk"])
+@pytest.mark.parametrize(
+    "name", ["outline", "yellow", "box", "translucent", "shadow", "karaoke", "fade", "two_lines", "cjk"]
+)
 def test_every_pixel_of_the_letters_is_masked_in_every_frame_and_in_no_other(clip, name):
     burnt = burn(clip, STYLES[name])
 
@@ -70,6 +72,12 @@ def test_every_pixel_of_the_letters_is_masked_in_every_frame_and_in_no_other(cli
 
 def test_footage_without_text_has_none(clip):
     assert look(clip).texts == ()
+
+
+@pytest.mark.parametrize("name", ["bbbpan_220f", "bigbuckbunny", "onebyone_200f"])
+def test_real_footage_without_text_has_none(shared_dir, name):
+    footage = read(shared_dir / "media" / f"{name}.mp4", most=90)
+    assert look(footage).texts == ()
 
 
 def test_a_person_says_what_is_kept(clip):
