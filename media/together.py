@@ -29,14 +29,10 @@ def together(texts: list[BurntText], cuts: list[int], count: int) -> list[BurntT
 
 def _parted(text: BurntText, texts: list[BurntText]) -> BurntText:
     """End a line where the next one at its place begins, when both reach for the frames between."""
-    first, last = text.first, text.last
-    for other in texts:
-        if other is text or not _same_place(text, other):
-            continue
-        if 0 <= last - other.first <= 1 and text.first < other.first:
-            last -= 1
-        if other.last - first == 1 and other.first < text.first:
-            first += 1
+    others = [other for other in texts if other is not text and _same_place(text, other)]
+    after = any(text.first < other.first and 0 <= text.last - other.first <= 1 for other in others)
+    before = any(other.first < text.first and other.last - text.first == 1 for other in others)
+    first, last = text.first + before, text.last - after
     return replace(text, first=first, last=last) if first <= last else text
 
 
